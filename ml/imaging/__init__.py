@@ -1,0 +1,21 @@
+"""File or DICOM data set to grey pixels: the one path that viewer, thumbnail and network share (docs/pixels.md)."""
+
+from ml.imaging.image import DEFAULT_LIMITS, GreyImage, Limits
+from ml.imaging.kinds import SNIFF_BYTES, FileKind, sniff
+from ml.imaging.loading import load_image
+from ml.imaging.refusals import REFUSALS, ImageRefused
+from ml.imaging.render import render_jpeg, render_png
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "REFUSALS",
+    "SNIFF_BYTES",
+    "FileKind",
+    "GreyImage",
+    "ImageRefused",
+    "Limits",
+    "load_image",
+    "render_jpeg",
+    "render_png",
+    "sniff",
+]

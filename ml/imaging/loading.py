@@ -1,0 +1,68 @@
+"""The one way in: bytes of any origin to a grey image, or to a refusal."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ml.imaging.dicom import read_dicom
+from ml.imaging.image import DEFAULT_LIMITS, GreyImage, Limits
+from ml.imaging.kinds import FileKind, sniff
+from ml.imaging.raster import read_raster
+from ml.imaging.refusals import ImageRefused
+
+logger = logging.getLogger(__name__)
+
+
+def load_image(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> GreyImage:
+    """Return the grey image in a DICOM, PNG or JPEG file, as a radiologist expects to see it.
+
+    `source` is the file's path or its whole content. Sizes are checked against `limits` before anything is decoded.
+
+    Raises `ImageRefused` for every file that is not one whole grey image, whatever is in it. An OSError leaves only when the
+    file at a path cannot be read at all: then the storage is at fault, not the image.
+    """
+    data = read_source(source, limits)
+    with refusing():
+        kind = sniff_or_refuse(data)
+        if kind is FileKind.DICOM:
+            return read_dicom(data, limits)
+        return read_raster(data, kind, limits)
+
+
+def read_source(source: Path | bytes, limits: Limits) -> bytes:
+    """Return the whole content, never reading more than the limit allows. Raises `ImageRefused("too_large")`, OSError."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            data = file.read(limits.max_bytes + 1)
+    else:
+        data = source
+    limits.check_bytes(len(data))
+    return data
+
+
+def sniff_or_refuse(data: bytes) -> FileKind:
+    """Return what the file is. Raises `ImageRefused`: empty_file, unknown_kind."""
+    if not data:
+        raise ImageRefused("empty_file")
+    kind = sniff(data)
+    if kind is None:
+        raise ImageRefused("unknown_kind")
+    return kind
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn whatever a parser raises into a refusal: a damaged file can make one raise anything.
+
+    The log gets the exception's type and place, not its text: a parser quotes values of the file, and those are patient data.
+    """
+    try:
+        yield
+    except ImageRefused:
+        raise
+    except Exception as exc:
+        place = traceback.extract_tb(exc.__traceback__)[-1]
+        logger.warning("Unreadable image: %s at %s:%s", type(exc).__name__, Path(place.filename).name, place.lineno)
+        raise ImageRefused("corrupt") from None
