@@ -1,0 +1,20 @@
+"""Errors whose text is written for the person at the screen.
+
+Every other exception is logged and shown as one neutral sentence: library messages may hold patient data or paths.
+"""
+
+
+class PersonError(Exception):
+    """Base: ``str(error)`` says what happened, why, and what to do next."""
+
+    code = "not_possible"
+
+
+class Conflict(PersonError):
+    """The record changed since the person looked at it (HTTP 409)."""
+
+    code = "conflict"
+
+
+class NotPossible(PersonError):
+    """The act does not fit the state of the record (HTTP 400)."""

@@ -1,0 +1,36 @@
+"""The only door from the portal to the network. Nothing else imports ``ml.serving``."""
+
+from __future__ import annotations
+
+import functools
+import io
+from pathlib import Path
+
+import numpy as np
+from django.conf import settings
+from ml.imaging import load_image
+from ml.serving import ModelOutput, ServedModel, load_model
+from ml.serving import heat_map as serving_heat_map
+
+
+@functools.cache
+def served_model() -> ServedModel:
+    """The model of this process, loaded once; every file's sha256 is checked before it is opened.
+
+    Raises ``ml.serving.ModelIntegrityError`` when the folder is missing, incomplete or altered.
+    """
+    return load_model(Path(settings.CXR_MODEL_DIR), runtime=settings.CXR_RUNTIME)
+
+
+def analyse(content: bytes) -> ModelOutput:
+    """Scores and class-activation maps for one file. Raises ``ml.imaging.ImageRefused`` with the reason."""
+    return served_model().predict(load_image(content).pixels)
+
+
+def heat_map(*, activation_maps: bytes, class_index: int) -> np.ndarray:
+    """Where the network looked for one class: float32 (224, 224) in 0..1, aligned with the image stretched to a square.
+
+    ``activation_maps`` is the .npy of a prediction, float32 (classes, rows, columns).
+    """
+    maps = np.load(io.BytesIO(activation_maps), allow_pickle=False)
+    return serving_heat_map(maps, class_index)

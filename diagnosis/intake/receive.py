@@ -1,0 +1,103 @@
+"""The one way in: every road hands its files to ``receive_file``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import unicodedata
+import uuid
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import UploadedFile
+from django.db import IntegrityError
+from ml.imaging import ImageRefused
+
+from diagnosis import policies
+from diagnosis.intake.examine import ExaminedFile, examine, too_large
+from diagnosis.models import IncomingFile, Site, User
+from diagnosis.services.studies import (
+    FileOutcome,
+    Receipt,
+    file_duplicate,
+    file_refuse,
+    incoming_file_add,
+    stored_twin,
+)
+
+logger = logging.getLogger(__name__)
+
+WAITING_ALREADY = "This file is waiting for your confirmation already."
+
+
+def receive_file(*, actor: User, site: Site, upload: UploadedFile) -> Receipt:
+    """Examine one file and keep it until its patient is confirmed; or say why not.
+
+    A refusal is an answer, not an exception: one bad file never stops the others. Raises ``PermissionDenied`` alone.
+    """
+    policies.require(actor, policies.Act.UPLOAD, site)
+    name = shown_name(upload.name or "")
+    try:
+        examined = examine(_content(upload))
+    except ImageRefused as refusal:
+        file_refuse(actor=actor, site=site, code=refusal.code)
+        return Receipt(name, FileOutcome.REFUSED, str(refusal))
+    twin = stored_twin(
+        site=site,
+        sha256=examined.sha256,
+        sop_instance_uid=examined.header.sop_instance_uid if examined.header else "",
+    )
+    if twin is not None:
+        image, reason = twin
+        file_duplicate(actor=actor, image=image)
+        return Receipt(name, FileOutcome.DUPLICATE, reason, image=image)
+    try:
+        return Receipt(name, FileOutcome.WAITING, incoming=_keep(actor=actor, site=site, name=name, examined=examined))
+    except IntegrityError:
+        waiting = IncomingFile.objects.get(uploaded_by=actor, site=site, sha256=examined.sha256)
+        return Receipt(name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting)
+
+
+def _content(upload: UploadedFile) -> bytes:
+    if (upload.size or 0) > settings.CXR_MAX_UPLOAD_BYTES:
+        raise too_large()
+    return upload.read()
+
+
+def _keep(*, actor: User, site: Site, name: str, examined: ExaminedFile) -> IncomingFile:
+    """Files first, then the row: a row never points to a file that is not there. No row, no files."""
+    key = uuid.uuid4()
+    contents = {
+        "file": (f"originals/{key}", examined.content),
+        "preview": (f"previews/{key}.jpg", examined.preview),
+        "thumbnail": (f"thumbnails/{key}.jpg", examined.thumbnail),
+    }
+    saved: dict[str, str] = {}
+    try:
+        for field, (path, content) in contents.items():
+            saved[field] = default_storage.save(path, ContentFile(content))
+        return incoming_file_add(
+            actor=actor,
+            site=site,
+            id=key,
+            original_name=name,
+            kind=examined.kind.value,
+            sha256=examined.sha256,
+            size=len(examined.content),
+            rows=examined.rows,
+            columns=examined.columns,
+            header=examined.header_json,
+            **saved,
+        )
+    except BaseException:
+        for path in saved.values():
+            default_storage.delete(path)
+        raise
+
+
+def shown_name(name: str) -> str:
+    """The sender's file name, fit to be shown: no folders, no control or direction-changing characters, 255 at most."""
+    base = os.path.basename(name.replace("\\", "/"))
+    clean = "".join(char for char in base if unicodedata.category(char) not in {"Cc", "Cf", "Cs"}).strip()
+    return clean[:255] or "unnamed file"

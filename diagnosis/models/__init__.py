@@ -1,0 +1,50 @@
+"""The clinical records, one module for each aggregate."""
+
+from diagnosis.models.audit_event import AuditAction, AuditEvent, AuditHead
+from diagnosis.models.image import Image, ImageKind, IncomingFile
+from diagnosis.models.lab_result import LabResult, PcrResult, Specimen
+from diagnosis.models.model_version import ModelVersion
+from diagnosis.models.outbox import OutboxMessage
+from diagnosis.models.patient import Patient, Sex
+from diagnosis.models.prediction import FINAL_STATUSES, Prediction, PredictionStatus
+from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review
+from diagnosis.models.site import Site
+from diagnosis.models.study import Priority, Study, StudyStatus
+from diagnosis.models.symptom_note import Exposure, Severity, Symptom, SymptomCode, SymptomNote, Vaccination
+from diagnosis.models.user import Membership, Role, User
+
+__all__ = [
+    "FINAL_STATUSES",
+    "READER_ONLY_LABELS",
+    "AuditAction",
+    "AuditEvent",
+    "AuditHead",
+    "Decision",
+    "Exposure",
+    "Image",
+    "ImageKind",
+    "IncomingFile",
+    "LabResult",
+    "Membership",
+    "ModelVersion",
+    "OutboxMessage",
+    "OverrideReason",
+    "Patient",
+    "PcrResult",
+    "Prediction",
+    "PredictionStatus",
+    "Priority",
+    "Review",
+    "Role",
+    "Severity",
+    "Sex",
+    "Site",
+    "Specimen",
+    "Study",
+    "StudyStatus",
+    "Symptom",
+    "SymptomCode",
+    "SymptomNote",
+    "User",
+    "Vaccination",
+]

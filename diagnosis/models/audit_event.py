@@ -1,0 +1,81 @@
+"""Who saw or changed what, when and from where."""
+
+from django.db import models
+
+
+class AuditAction(models.TextChoices):
+    LOGIN = "login", "Logged in"
+    LOGIN_FAILED = "login_failed", "Login failed"
+    LOGOUT = "logout", "Logged out"
+    TOKEN_CREATED = "token_created", "Created an API token"
+    PATIENT_CREATED = "patient_created", "Created a patient"
+    PATIENT_VIEWED = "patient_viewed", "Opened a patient"
+    FILE_RECEIVED = "file_received", "Received a file"
+    FILE_REFUSED = "file_refused", "Refused a file"
+    FILE_DUPLICATE = "file_duplicate", "Recognised a duplicate file"
+    FILE_DISCARDED = "file_discarded", "Discarded a file"
+    STUDY_CREATED = "study_created", "Created a study"
+    IMAGE_STORED = "image_stored", "Stored an image"
+    IMAGE_DOWNLOADED = "image_downloaded", "Downloaded an original file"
+    STUDY_VIEWED = "study_viewed", "Opened a study"
+    RECORDS_SEARCHED = "records_searched", "Searched records"
+    ANALYSIS_REQUESTED = "analysis_requested", "Requested an analysis"
+    ANALYSIS_DONE = "analysis_done", "Analysis finished"
+    ANALYSIS_FAILED = "analysis_failed", "Analysis failed"
+    ANALYSIS_REFUSED = "analysis_refused", "Analysis refused the image"
+    REVIEW_SIGNED = "review_signed", "Signed a read"
+    LAB_RESULT_ADDED = "lab_result_added", "Added a PCR result"
+    SYMPTOM_NOTE_ADDED = "symptom_note_added", "Added a symptom note"
+    MODEL_REGISTERED = "model_registered", "Registered a model"
+    MODEL_ACTIVATED = "model_activated", "Activated a model"
+    ACCESS_CHANGED = "access_changed", "Changed accounts or roles"
+    ACCESS_DENIED = "access_denied", "Was denied an act"
+
+
+class AuditEvent(models.Model):
+    """One event. Rows are only ever added (a database trigger refuses the rest) and each holds the hash of the one before.
+
+    Names of people are copied into the row: an event stays readable when the account or the patient is gone.
+    """
+
+    site_lookup = "site"
+
+    seq = models.PositiveBigIntegerField(primary_key=True)
+    occurred_at = models.DateTimeField(db_index=True)
+    action = models.CharField(max_length=32, choices=AuditAction, db_index=True)
+    succeeded = models.BooleanField(default=True)
+    actor = models.ForeignKey("diagnosis.User", null=True, on_delete=models.PROTECT, related_name="+")
+    actor_name = models.CharField(max_length=150, blank=True)
+    actor_role = models.CharField(max_length=16, blank=True)
+    site = models.ForeignKey("diagnosis.Site", null=True, on_delete=models.PROTECT, related_name="+")
+    patient = models.ForeignKey("diagnosis.Patient", null=True, on_delete=models.PROTECT, related_name="+")
+    object_type = models.CharField(max_length=32, blank=True)
+    object_id = models.CharField(max_length=64, blank=True)
+    details = models.JSONField(default=dict)
+    ip_address = models.GenericIPAddressField(null=True)
+    request_id = models.CharField(max_length=64, blank=True)
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["-seq"]
+        indexes = [
+            models.Index(fields=["patient", "-seq"], name="audit_by_patient"),
+            models.Index(fields=["actor", "-seq"], name="audit_by_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.seq} {self.get_action_display()}"
+
+
+class AuditHead(models.Model):
+    """The end of the chain: one row, locked while an event is appended, so that ``seq`` has no gaps."""
+
+    seq = models.PositiveBigIntegerField()
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(pk=1), name="audit_head_single_row")]
+
+    def __str__(self) -> str:
+        return f"Audit chain up to #{self.seq}"

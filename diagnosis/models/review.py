@@ -1,0 +1,78 @@
+"""A radiologist's signed read."""
+
+import uuid
+
+from django.db import models
+
+from diagnosis.models.scoped import SiteScopedQuerySet
+
+
+class Decision(models.TextChoices):
+    CONFIRM = "confirm", "Confirmed the second opinion"
+    OVERRIDE = "override", "Overrode the second opinion"
+    UNAIDED = "unaided", "Read without a second opinion"
+
+
+class OverrideReason(models.TextChoices):
+    ARTEFACT = "artefact", "Artefact or device in the image"
+    POSITIONING = "positioning", "Positioning or rotation"
+    POOR_INSPIRATION = "poor_inspiration", "Poor inspiration"
+    CHRONIC = "chronic", "Prior or chronic change"
+    OTHER_PATHOLOGY = "other_pathology", "Other pathology explains it"
+    MAP_WRONG_PLACE = "map_wrong_place", "The network looked at the wrong place"
+    CONTRADICTS_CLINIC = "contradicts_clinic", "Contradicts PCR or clinical picture"
+    OUT_OF_SCOPE = "out_of_scope", "Outside the network's scope (child, lateral, …)"
+    OTHER = "other", "Other (write it in the note)"
+
+
+# What a reader may say beyond the network's own labels.
+READER_ONLY_LABELS = {
+    "other_finding": "Other finding (see note)",
+    "non_diagnostic": "Image not diagnostic",
+}
+
+
+class Review(models.Model):
+    """One signed read of a study. Rows are only ever added: a database trigger refuses changes and deletions.
+
+    A later read of the same study (images were added, or an addendum) is a new row that ``follows`` the earlier one.
+    """
+
+    site_lookup = "study__site"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey("diagnosis.Study", on_delete=models.PROTECT, related_name="reviews")
+    follows = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="followed_by")
+    reader = models.ForeignKey("diagnosis.User", on_delete=models.PROTECT, related_name="reviews")
+    decision = models.CharField(max_length=8, choices=Decision)
+    label = models.CharField(max_length=64)
+    label_display = models.CharField(max_length=100, help_text="The label's name as the reader saw it.")
+    reason = models.CharField(max_length=32, choices=OverrideReason, blank=True)
+    note = models.TextField(max_length=10_000, blank=True)
+    seen_predictions = models.JSONField(
+        help_text="What the reader had on screen: list of {prediction, label, model_version}; label is empty where there was none."
+    )
+    signed_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SiteScopedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["signed_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["study"], condition=models.Q(follows__isnull=True), name="review_one_first_read_per_study"
+            ),
+            models.CheckConstraint(condition=models.Q(decision__in=Decision.values), name="review_decision_known"),
+            models.CheckConstraint(
+                condition=~models.Q(decision="override") | ~models.Q(reason=""), name="review_override_has_reason"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(reason__in=["", *OverrideReason.values]), name="review_reason_known"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(reason="other") | ~models.Q(note=""), name="review_other_reason_has_note"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Review {self.pk}"

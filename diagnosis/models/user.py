@@ -1,0 +1,55 @@
+"""Accounts and the role that each has at a site."""
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+from diagnosis.models.scoped import SiteScopedQuerySet
+
+
+class Role(models.TextChoices):
+    DOCTOR = "doctor", "Doctor"
+    RADIOLOGIST = "radiologist", "Radiologist"
+    ADMIN = "admin", "Administrator"
+
+
+class User(AbstractUser):
+    """A person, or a named system user in whose name background work is done."""
+
+    is_system = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="A background process, not a person. It cannot log in.",
+    )
+
+    class Meta(AbstractUser.Meta):
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(is_system=False) | models.Q(is_staff=False, is_superuser=False),
+                name="user_system_has_no_admin_rights",
+            ),
+        ]
+
+    @property
+    def display_name(self) -> str:
+        return self.get_full_name() or self.username
+
+
+class Membership(models.Model):
+    """The role of one user at one site."""
+
+    site_lookup = "site"
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    site = models.ForeignKey("diagnosis.Site", on_delete=models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=16, choices=Role)
+
+    objects = SiteScopedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "site"], name="membership_one_role_per_site"),
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="membership_role_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.get_role_display()} · {self.site}"

@@ -1,0 +1,44 @@
+"""Who is calling from where, for the audit row: set by the middleware, read by ``audit_record``."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    ip_address: str | None = None
+    request_id: str = ""
+
+
+_current: ContextVar[RequestContext] = ContextVar("request_context", default=RequestContext())
+
+
+def current() -> RequestContext:
+    return _current.get()
+
+
+class RequestContextMiddleware:
+    """Gives every request an id and remembers its address while it is handled.
+
+    The address is ``REMOTE_ADDR``: behind the shipped nginx, gunicorn sees the proxy, and ``XForwardedForMiddleware``-like
+    trust is the deployment's choice (``CXR_TRUSTED_PROXIES``), never the client's.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        context = RequestContext(ip_address=request.META.get("REMOTE_ADDR") or None, request_id=uuid.uuid4().hex)
+        token = _current.set(context)
+        try:
+            response = self.get_response(request)
+        finally:
+            _current.reset(token)
+        response["X-Request-ID"] = context.request_id
+        return response

@@ -1,0 +1,195 @@
+"""The life of a second opinion: requested, claimed by a worker, then recorded, refused or failed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from diagnosis import policies
+from diagnosis.models import AuditAction, Image, ModelVersion, Prediction, PredictionStatus, Study, User
+from diagnosis.services import transitions
+from diagnosis.services.audit import audit_record
+from diagnosis.services.outbox import message_enqueue
+from diagnosis.services.transitions import PredictionEvent, StudyEvent
+
+if TYPE_CHECKING:
+    from ml.serving import ModelOutput
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+# A message that no worker took up for so long is taken for lost, and sent again.
+STALE_AFTER = dt.timedelta(minutes=5)
+
+WORKER_LOST = (
+    f"The analysis stopped {MAX_ATTEMPTS} times without finishing. "
+    "The image itself can be read; press “Run again” once the worker has been checked."
+)
+
+
+def _lease_end() -> dt.datetime:
+    return timezone.now() + dt.timedelta(seconds=2 * settings.CXR_ANALYSIS_TIME_LIMIT)
+
+
+def study_apply(*, study: Study, event: StudyEvent) -> None:
+    """Move ``study`` by the table of transitions, under a row lock."""
+    locked = Study.objects.select_for_update().get(pk=study.pk)
+    status = transitions.study_next(locked.status, event)
+    if status != locked.status:
+        Study.objects.filter(pk=study.pk).update(status=status)
+    study.status = status
+
+
+def _study_settle(study: Study) -> None:
+    Study.objects.select_for_update().get(pk=study.pk)  # Two images that finish together must not both see the other unfinished.
+    unfinished = Prediction.objects.filter(
+        image__study=study, status__in=[PredictionStatus.QUEUED, PredictionStatus.RUNNING]
+    )
+    if not unfinished.exists():
+        study_apply(study=study, event=StudyEvent.ANALYSES_SETTLED)
+
+
+def _dispatch(prediction: Prediction) -> None:
+    message_enqueue(task="diagnosis.tasks.analyse_image", kwargs={"prediction_id": str(prediction.pk)})
+
+
+@transaction.atomic
+def prediction_request(*, actor: User, image: Image) -> Prediction | None:
+    """Ask for the active model's opinion on ``image``; ``None`` when no model is active: the image is then read unaided."""
+    policies.require(actor, policies.Act.RUN_ANALYSIS, image.site)
+    model_version = ModelVersion.objects.filter(is_active=True).first()
+    if model_version is None:
+        _study_settle(image.study)
+        return None
+    prediction, created = Prediction.objects.get_or_create(
+        image=image, model_version=model_version, defaults={"queued_at": timezone.now()}
+    )
+    if created:
+        study_apply(study=image.study, event=StudyEvent.ANALYSIS_REQUESTED)
+        _dispatch(prediction)
+        _audit(actor, AuditAction.ANALYSIS_REQUESTED, prediction)
+    return prediction
+
+
+@transaction.atomic
+def prediction_run_again(*, actor: User, prediction: Prediction) -> Prediction:
+    """Queue a failed analysis once more. Raises ``Conflict`` when it is not in a failed state (any more)."""
+    policies.require(actor, policies.Act.RUN_ANALYSIS, prediction.image.site)
+    prediction = Prediction.objects.select_for_update(of=("self",)).select_related("image__study").get(pk=prediction.pk)
+    prediction.status = transitions.prediction_next(prediction.status, PredictionEvent.RUN_AGAIN)
+    prediction.reason, prediction.attempts, prediction.finished_at = "", 0, None
+    prediction.queued_at, prediction.lease_until = timezone.now(), None
+    prediction.save()
+    study_apply(study=prediction.image.study, event=StudyEvent.ANALYSIS_REQUESTED)
+    _dispatch(prediction)
+    _audit(actor, AuditAction.ANALYSIS_REQUESTED, prediction, again=True)
+    return prediction
+
+
+@transaction.atomic
+def prediction_claim(*, prediction_id: str) -> Prediction | None:
+    """Take up a queued analysis, or one whose worker was lost; ``None`` when there is nothing to do.
+
+    A compare-and-swap: of several workers with the same message exactly one gets the row.
+    """
+    now = timezone.now()
+    claimed = (
+        Prediction.objects.filter(pk=prediction_id, attempts__lt=MAX_ATTEMPTS)
+        .filter(Q(status=PredictionStatus.QUEUED) | Q(status=PredictionStatus.RUNNING, lease_until__lt=now))
+        .update(status=PredictionStatus.RUNNING, attempts=F("attempts") + 1, lease_until=_lease_end())
+    )
+    if not claimed:
+        return None
+    return Prediction.objects.select_related("image__study", "image__site", "model_version").get(pk=prediction_id)
+
+
+def _finish(prediction: Prediction, event: PredictionEvent, **values: object) -> bool:
+    """Close the attempt that ``prediction`` was claimed for; ``False`` when another attempt took over meanwhile."""
+    status = transitions.prediction_next(prediction.status, event)
+    return bool(
+        Prediction.objects.filter(pk=prediction.pk, status=prediction.status, attempts=prediction.attempts).update(
+            status=status, lease_until=None, finished_at=timezone.now(), **values
+        )
+    )
+
+
+@transaction.atomic
+def prediction_record(*, actor: User, prediction: Prediction, output: ModelOutput) -> bool:
+    """Store scores and maps; ``False``, with nothing stored, when another attempt took over meanwhile."""
+    policies.require(actor, policies.Act.RECORD_ANALYSIS, prediction.image.site)
+    maps = io.BytesIO()
+    np.save(maps, output.maps, allow_pickle=False)
+    recorded = _finish(
+        prediction,
+        PredictionEvent.RECORD,
+        probabilities=output.probabilities,
+        operating_point=prediction.model_version.card.get("operating_point", {}),
+        label=output.label,
+        activation_maps=maps.getvalue(),
+        timings=output.timings,
+        reason="",
+    )
+    if recorded:
+        _study_settle(prediction.image.study)
+        _audit(actor, AuditAction.ANALYSIS_DONE, prediction, label=output.label)
+    return recorded
+
+
+@transaction.atomic
+def prediction_refuse(*, actor: User, prediction: Prediction, reason: str) -> bool:
+    """The image is not one the network may judge; ``reason`` is a sentence for the person."""
+    policies.require(actor, policies.Act.RECORD_ANALYSIS, prediction.image.site)
+    recorded = _finish(prediction, PredictionEvent.REFUSE, reason=reason[:500])
+    if recorded:
+        _study_settle(prediction.image.study)
+        _audit(actor, AuditAction.ANALYSIS_REFUSED, prediction)
+    return recorded
+
+
+@transaction.atomic
+def prediction_fail(*, actor: User, prediction: Prediction, reason: str) -> bool:
+    """The analysis did not come to an end; ``reason`` is a sentence for the person, who may run it again."""
+    policies.require(actor, policies.Act.RECORD_ANALYSIS, prediction.image.site)
+    recorded = _finish(prediction, PredictionEvent.FAIL, reason=reason[:500])
+    if recorded:
+        _study_settle(prediction.image.study)
+        _audit(actor, AuditAction.ANALYSIS_FAILED, prediction, attempts=prediction.attempts)
+    return recorded
+
+
+def predictions_requeue_stale(*, actor: User) -> int:
+    """Bring back analyses that nobody works on: lost messages, lost workers. Returns how many were touched."""
+    now = timezone.now()
+    unfinished = Prediction.objects.select_related("image__study", "image__site", "model_version")
+    waiting = unfinished.filter(status=PredictionStatus.QUEUED, queued_at__lt=now - STALE_AFTER)
+    lost = unfinished.filter(status=PredictionStatus.RUNNING, lease_until__lt=now)
+    touched = 0
+    for prediction in [*waiting, *lost]:
+        if prediction.attempts >= MAX_ATTEMPTS:
+            prediction_fail(actor=actor, prediction=prediction, reason=WORKER_LOST)
+        else:
+            with transaction.atomic():
+                Prediction.objects.filter(pk=prediction.pk).update(queued_at=now)
+                _dispatch(prediction)
+        touched += 1
+    return touched
+
+
+def _audit(actor: User, action: AuditAction, prediction: Prediction, **details: object) -> None:
+    study = prediction.image.study
+    audit_record(
+        actor=actor,
+        action=action,
+        site=study.site,
+        patient=study.patient,
+        target=prediction,
+        details={"study": str(study.pk), "model": str(prediction.model_version), **details},
+    )

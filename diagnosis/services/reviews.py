@@ -1,0 +1,120 @@
+"""A radiologist's decision on a study."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from diagnosis import policies
+from diagnosis.errors import Conflict, NotPossible
+from diagnosis.models import AuditAction, Decision, OverrideReason, Review, Study, User
+from diagnosis.selectors.studies import SecondOpinion, current_review, reader_labels, second_opinion, studies_with_opinion
+from diagnosis.services.audit import audit_record
+from diagnosis.services.predictions import study_apply
+from diagnosis.services.transitions import StudyEvent
+
+OPINION_CHANGED = (
+    "The second opinion changed while you were reading. Nothing was signed: look at the new result, then decide again."
+)
+
+
+def _read_meanwhile(review: Review | None) -> Conflict:
+    if review is None:
+        return Conflict("This study was changed while you were reading. Nothing was signed: reload the page.")
+    return Conflict(
+        f"{review.reader.display_name} signed this study first ({review.get_decision_display().lower()}: "
+        f"{review.label_display}). Your read was not signed: reload the page to see theirs."
+    )
+
+
+@transaction.atomic
+def review_sign(
+    *,
+    actor: User,
+    study: Study,
+    decision: str,
+    opinion_token: str,
+    label: str = "",
+    reason: str = "",
+    note: str = "",
+) -> Review:
+    """Sign a read of ``study``; it is never edited afterwards.
+
+    ``opinion_token`` is ``SecondOpinion.token`` of what the reader had on screen. ``label`` may be left out when
+    confirming. Raises ``Conflict`` when somebody else signed meanwhile or the opinion changed, ``ValidationError`` with
+    field errors, ``NotPossible`` when the decision does not fit.
+    """
+    policies.require(actor, policies.Act.SIGN_REVIEW, study.site)
+    Study.objects.select_for_update().get(pk=study.pk)
+    study = studies_with_opinion(Study.objects.filter(pk=study.pk)).get()
+    previous = current_review(study)
+    if study.is_read:
+        raise _read_meanwhile(previous)
+    opinion = second_opinion(study)
+    if opinion.token != opinion_token:
+        raise Conflict(OPINION_CHANGED)
+    labels = reader_labels(study)
+    label = _label_require(decision=decision, label=label, opinion=opinion, labels=labels)
+    if decision == Decision.OVERRIDE and reason not in OverrideReason.values:
+        raise ValidationError({"reason": "Choose why you override the second opinion."})
+    if decision != Decision.OVERRIDE and reason:
+        raise ValidationError({"reason": "A reason belongs to an override alone. Leave it empty."})
+    if (reason == OverrideReason.OTHER or label == "other_finding") and not note.strip():
+        raise ValidationError({"note": "Write in the note what you found."})
+    review = Review(
+        study=study,
+        follows=previous,
+        reader=actor,
+        decision=decision,
+        label=label,
+        label_display=labels[label],
+        reason=reason,
+        note=note.strip(),
+        seen_predictions=[
+            {"prediction": str(p.pk), "label": p.label, "model_version": str(p.model_version)} for p in opinion.predictions
+        ],
+    )
+    review.full_clean(validate_unique=False, validate_constraints=False)
+    try:
+        with transaction.atomic():
+            review.save(force_insert=True)
+    except IntegrityError:
+        raise _read_meanwhile(Review.objects.filter(study=study).last()) from None
+    study_apply(study=study, event=StudyEvent.SIGNED)
+    audit_record(
+        actor=actor,
+        action=AuditAction.REVIEW_SIGNED,
+        site=study.site,
+        patient=study.patient,
+        target=review,
+        details={
+            "study": str(study.pk),
+            "decision": review.decision,
+            "label": review.label,
+            "reason": review.reason,
+            "opinion": opinion.label,
+        },
+    )
+    return review
+
+
+def _label_require(*, decision: str, label: str, opinion: SecondOpinion, labels: dict[str, str]) -> str:
+    """The label that is signed; raises when the decision does not fit the opinion on screen."""
+    if decision == Decision.CONFIRM:
+        if not opinion.has_label:
+            raise NotPossible("There is no single second opinion to confirm. Choose a label of your own.")
+        if label not in ("", opinion.label):
+            raise ValidationError({"label": "To confirm means to sign the second opinion's label. Override it instead."})
+        return opinion.label
+    if decision not in Decision.values:
+        raise ValidationError({"decision": "Choose to confirm or to override."})
+    if label not in labels:
+        raise ValidationError({"label": "Choose a label from the list."})
+    seen = {prediction.label for prediction in opinion.predictions if prediction.is_done}
+    if decision == Decision.UNAIDED and seen:
+        raise NotPossible("There is a second opinion for this study: confirm it or override it.")
+    if decision == Decision.OVERRIDE and not seen:
+        raise NotPossible("There is no second opinion to override. Sign your read without one.")
+    if decision == Decision.OVERRIDE and label == opinion.label:
+        raise ValidationError({"label": "This is the second opinion's own label. Press “Confirm”, or choose another label."})
+    return label

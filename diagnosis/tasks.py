@@ -1,0 +1,25 @@
+"""Celery tasks: take identifiers, call a service. Running one twice ends in the same state."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from diagnosis.services.accounts import system_user
+from diagnosis.services.analysis import analysis_run
+from diagnosis.services.outbox import messages_relay
+from diagnosis.services.predictions import predictions_requeue_stale
+
+
+@shared_task
+def analyse_image(*, prediction_id: str) -> None:
+    analysis_run(prediction_id=prediction_id)
+
+
+@shared_task
+def relay_outbox() -> int:
+    return messages_relay()
+
+
+@shared_task
+def requeue_stale_predictions() -> int:
+    return predictions_requeue_stale(actor=system_user())
