@@ -1,0 +1,199 @@
+"""Records for tests. Each factory writes a valid row straight to the database, without the services' side effects."""
+
+import io
+import itertools
+
+import factory
+import numpy as np
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.utils import timezone
+from ml.imaging import render_jpeg
+
+from diagnosis.models import (
+    Image,
+    IncomingFile,
+    LabResult,
+    Membership,
+    ModelVersion,
+    Patient,
+    Prediction,
+    Site,
+    Study,
+    SymptomNote,
+    User,
+)
+
+LABELS = [
+    {"code": "covid19", "display": "COVID-19"},
+    {"code": "viral_pneumonia", "display": "Viral Pneumonia"},
+    {"code": "normal", "display": "Normal"},
+]
+_grey_levels = itertools.count()
+
+
+class SiteFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Site
+
+    name = factory.Sequence(lambda n: f"Hospital {n}")
+
+
+class UserFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    username = factory.Sequence(lambda n: f"user{n}")
+    password = factory.django.Password("a long and random passphrase")
+
+
+class MembershipFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Membership
+
+    user = factory.SubFactory(UserFactory)
+    site = factory.SubFactory(SiteFactory)
+    role = "doctor"
+
+
+class PatientFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Patient
+
+    site = factory.SubFactory(SiteFactory)
+    mrn = factory.Sequence(lambda n: f"MRN-{n:05d}")
+    person_name = factory.Sequence(lambda n: f"Example{n}^Ana")
+    birth_date = factory.LazyFunction(lambda: timezone.localdate().replace(year=1960, day=1))
+    sex = "F"
+
+
+class StudyFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Study
+
+    patient = factory.SubFactory(PatientFactory)
+    site = factory.SelfAttribute("patient.site")
+    study_instance_uid = factory.Sequence(lambda n: f"2.25.1000{n}")
+    submitted_by = factory.SubFactory(UserFactory)
+
+
+class _StoredFileFactory(factory.django.DjangoModelFactory):
+    """Files are tiny flat pictures: tests that need a chest draw one and upload it."""
+
+    class Meta:
+        abstract = True
+
+    original_name = "chest.png"
+    kind = "png"
+    sha256 = factory.Sequence(lambda n: f"{n:064x}")
+    size = 100
+    rows = 8
+    columns = 8
+
+    @factory.lazy_attribute
+    def file(self) -> str:
+        level = (next(_grey_levels) % 200 + 20) / 255
+        return default_storage.save(
+            f"originals/{self.sha256}", ContentFile(render_jpeg(np.full((8, 8), level, dtype=np.float32)))
+        )
+
+    preview = factory.SelfAttribute("file")
+    thumbnail = factory.SelfAttribute("file")
+
+
+class IncomingFileFactory(_StoredFileFactory):
+    class Meta:
+        model = IncomingFile
+
+    site = factory.SubFactory(SiteFactory)
+    uploaded_by = factory.SubFactory(UserFactory)
+
+
+class ImageFactory(_StoredFileFactory):
+    class Meta:
+        model = Image
+
+    study = factory.SubFactory(StudyFactory)
+    site = factory.SelfAttribute("study.site")
+    uploaded_by = factory.SelfAttribute("study.submitted_by")
+
+
+class ModelVersionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = ModelVersion
+        django_get_or_create = ("name", "version")
+
+    name = "covid3"
+    version = "0.0.1"
+    sha256 = factory.Sequence(lambda n: f"{n:064x}")
+    labels = LABELS
+    card = {"name": "covid3", "version": "0.0.1", "labels": LABELS, "operating_point": {"rule": "argmax"}}
+    is_active = True
+
+
+class PredictionFactory(factory.django.DjangoModelFactory):
+    """A queued prediction; ``PredictionFactory(done=True)`` gives one with scores and maps."""
+
+    class Meta:
+        model = Prediction
+
+    class Params:
+        done = factory.Trait(
+            status="done",
+            label="covid19",
+            probabilities={"covid19": 0.81, "viral_pneumonia": 0.12, "normal": 0.07},
+            operating_point={"rule": "argmax"},
+            activation_maps=factory.LazyFunction(lambda: npy(np.random.default_rng(0).random((3, 5, 5), dtype=np.float32))),
+            timings={"network": 0.003},
+            finished_at=factory.LazyFunction(timezone.now),
+        )
+        failed = factory.Trait(
+            status="failed", reason="The analysis took too long and was stopped.", finished_at=factory.LazyFunction(timezone.now)
+        )
+
+    image = factory.SubFactory(ImageFactory)
+    model_version = factory.SubFactory(ModelVersionFactory)
+    queued_at = factory.LazyFunction(timezone.now)
+
+
+class LabResultFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = LabResult
+
+    patient = factory.SubFactory(PatientFactory)
+    result = "detected"
+    collected_at = factory.LazyFunction(timezone.now)
+    entered_by = factory.SubFactory(UserFactory)
+
+
+class SymptomNoteFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = SymptomNote
+
+    patient = factory.SubFactory(PatientFactory)
+    text = "Cough for three days."
+    entered_by = factory.SubFactory(UserFactory)
+
+
+def npy(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+__all__ = [
+    "LABELS",
+    "ImageFactory",
+    "IncomingFileFactory",
+    "LabResultFactory",
+    "MembershipFactory",
+    "ModelVersionFactory",
+    "PatientFactory",
+    "PredictionFactory",
+    "SiteFactory",
+    "StudyFactory",
+    "SymptomNoteFactory",
+    "UserFactory",
+    "npy",
+]
