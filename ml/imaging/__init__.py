@@ -1,9 +1,11 @@
-"""File or DICOM data set to grey pixels: the one path that viewer, thumbnail and network share (docs/pixels.md)."""
+"""File or DICOM data set to grey pixels: the one path that viewer, thumbnail and network share
+(docs/pixels.md).
+"""
 
 from ml.imaging.image import DEFAULT_LIMITS, GreyImage, Limits
 from ml.imaging.kinds import SNIFF_BYTES, FileKind, sniff
 from ml.imaging.loading import load_image
-from ml.imaging.refusals import REFUSALS, ImageRefused
+from ml.imaging.refusals import REFUSALS, ImageRefused, refusal
 from ml.imaging.render import render_jpeg, render_png
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "ImageRefused",
     "Limits",
     "load_image",
+    "refusal",
     "render_jpeg",
     "render_png",
     "sniff",

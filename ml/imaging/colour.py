@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.imaging.refusals import ImageRefused
+from ml.imaging.refusals import refusal
 
-#: The most by which the channels of one pixel may differ, of 255. A grey image that went through a JPEG's chroma planes and
-#: back differs by rounding alone (2 at most in what was measured); a coloured mark differs by far more than this.
+#: The most by which the channels of one pixel may differ, of 255. A grey image that went through a JPEG's
+#: chroma planes and back differs by rounding alone (2 at most in what was measured); a coloured mark
+#: differs by far more than this.
 CHANNEL_TOLERANCE = 8
 
 
@@ -19,6 +20,8 @@ def grey_of_rgb(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     highest = np.maximum(np.maximum(red, green), blue)
     lowest = np.minimum(np.minimum(red, green), blue)
     if int((highest - lowest).max()) > CHANNEL_TOLERANCE:
-        raise ImageRefused("not_grey")
+        raise refusal("not_grey")
     # Luma of ITU-R BT.601 in fixed point; the weights add up to 65536, so equal channels come out unchanged.
-    return ((red * np.uint32(19595) + green * np.uint32(38470) + blue * np.uint32(7471) + 32768) >> 16).astype(np.uint8)
+    return (
+        (red * np.uint32(19595) + green * np.uint32(38470) + blue * np.uint32(7471) + 32768) >> 16
+    ).astype(np.uint8)

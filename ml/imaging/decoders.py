@@ -1,4 +1,6 @@
-"""Which transfer syntaxes are read, by which decoder, and the checks that make a short or lying codestream a refusal."""
+"""Which transfer syntaxes are read, by which decoder, and the checks that make a short or lying codestream
+a refusal.
+"""
 
 import struct
 from collections.abc import Mapping
@@ -15,7 +17,7 @@ from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
-from ml.imaging.refusals import ImageRefused
+from ml.imaging.refusals import refusal
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Codec:
     """How one transfer syntax is decoded.
 
     Attributes:
-        plugin: pydicom's name of the decoder; empty where pydicom itself unpacks native pixel data. Named, because pydicom
+        plugin: pydicom's name of the decoder; empty where pydicom itself unpacks native pixel data. Named,
+            because pydicom
             would otherwise take whichever it finds first: not the fastest, and not the same on every machine.
         ends_with: the marker that closes a whole codestream.
         package: what to install where the plugin is optional.
@@ -63,53 +66,56 @@ def is_native(transfer_syntax: UID) -> bool:
 
 
 def require_decoder(transfer_syntax: UID) -> None:
-    """Raise `ImageRefused` for a transfer syntax that cannot be read here: unsupported_transfer_syntax, plugin_missing."""
+    """Raise `ImageRefused` for a transfer syntax that cannot be read here: unsupported_transfer_syntax,
+    plugin_missing.
+    """
     codec = CODECS.get(transfer_syntax)
     if codec is None:
-        raise ImageRefused("unsupported_transfer_syntax", name=transfer_syntax.name)
+        raise refusal("unsupported_transfer_syntax", name=transfer_syntax.name)
     if codec.package and codec.plugin not in get_decoder(transfer_syntax).available_plugins:
-        raise ImageRefused("plugin_missing", name=transfer_syntax.name, plugin=codec.package)
+        raise refusal("plugin_missing", name=transfer_syntax.name, plugin=codec.package)
 
 
 def decode(ds: Dataset, transfer_syntax: UID) -> NDArray[Any]:
     """Return the samples of a single-frame data set: (rows, columns), or (rows, columns, 3) RGB for colour.
 
-    Raises `ImageRefused` (truncated, corrupt) for encapsulated data that are not whole; pydicom's errors on damage.
+    Raises `ImageRefused` (truncated, corrupt) for encapsulated data that are not whole; pydicom's errors on
+    damage.
     """
     codec = CODECS[transfer_syntax]
     if codec is not NATIVE:
         check_fragments(ds.PixelData)
         frame = get_frame(ds.PixelData, 0, number_of_frames=1)
         if not frame.rstrip(b"\x00\xff").endswith(codec.ends_with):
-            raise ImageRefused("truncated")
+            raise refusal("truncated")
         check_declared_size(frame, codec, ds.Rows, ds.Columns)
     samples, _ = get_decoder(transfer_syntax).as_array(ds, index=0, decoding_plugin=codec.plugin)
     return samples
 
 
 def check_fragments(value: bytes) -> None:
-    """Raise `ImageRefused("truncated")` unless the encapsulated value is a whole number of whole items (PS3.5 A.4)."""
+    """Raise `ImageRefused("truncated")` unless the encapsulated value is a whole number of whole items
+    (PS3.5 A.4).
+    """
     position = 0
     while position < len(value):
         if position + 8 > len(value):
-            raise ImageRefused("truncated")
+            raise refusal("truncated")
         tag, length = struct.unpack_from("<LL", value, position)
         if tag != 0xE000FFFE:
-            raise ImageRefused("corrupt")
+            raise refusal("corrupt")
         position += 8 + length
     if position != len(value):
-        raise ImageRefused("truncated")
+        raise refusal("truncated")
 
 
 def check_declared_size(frame: bytes, codec: Codec, rows: int, columns: int) -> None:
-    """Raise `ImageRefused("corrupt")` when the codestream's own size is not the data set's, before it is decoded.
+    """Raise `ImageRefused("corrupt")` when the codestream's own size is not the data set's, before it is
+    decoded.
 
     The limits were checked against the data set: a codestream of another size would go round them.
     """
     if codec.plugin == "pillow":
         size = Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")).size
         if size != (columns, rows):
-            raise ImageRefused("corrupt")
-
-
-__all__ = ["CODECS", "decode", "is_native", "require_decoder"]
+            raise refusal("corrupt")

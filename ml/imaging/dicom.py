@@ -20,9 +20,10 @@ from ml.imaging.decoders import decode, is_native, require_decoder
 from ml.imaging.grey_scale import GreyScale, Lut, Rescale, Window, WindowFunction, display_values
 from ml.imaging.image import GreyImage, Limits
 from ml.imaging.kinds import FileKind
-from ml.imaging.refusals import ImageRefused
+from ml.imaging.refusals import refusal
 
-# pydicom's warnings quote the values of elements, and those are patient data: they must reach no log and no terminal.
+# pydicom's warnings quote the values of elements, and those are patient data: they must reach no log and no
+# terminal.
 config.settings.reading_validation_mode = config.IGNORE
 logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
 warnings.filterwarnings("ignore", module=r"pydicom\.")
@@ -34,7 +35,9 @@ COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
 def read_dicom(data: bytes, limits: Limits) -> GreyImage:
-    """Return the grey image of a whole DICOM file. Raises `ImageRefused`, and whatever pydicom raises on damage."""
+    """Return the grey image of a whole DICOM file. Raises `ImageRefused`, and whatever pydicom raises on
+    damage.
+    """
     transfer_syntax = read_transfer_syntax(data)
     require_decoder(transfer_syntax)
     ds = read_data_set(data)
@@ -65,7 +68,8 @@ def read_dicom(data: bytes, limits: Limits) -> GreyImage:
 def read_transfer_syntax(data: bytes) -> UID:
     """Return the Transfer Syntax UID of the file meta information alone (PS3.10 7.1).
 
-    It is read before the rest because the rest may be deflated: reading it would inflate it, however large it is.
+    It is read before the rest because the rest may be deflated: reading it would inflate it, however large
+    it is.
     """
     file = BytesIO(data)
     file.seek(132)
@@ -73,22 +77,23 @@ def read_transfer_syntax(data: bytes) -> UID:
     meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
     uid = meta.get("TransferSyntaxUID")
     if not isinstance(uid, UID) or not uid.is_valid:
-        raise ImageRefused("invalid_dicom", problem="it does not say how it is encoded (Transfer Syntax UID)")
+        raise refusal("invalid_dicom", problem="it does not say how it is encoded (Transfer Syntax UID)")
     return uid
 
 
 def read_data_set(data: bytes, **options: Any) -> FileDataset:
-    """Return the data set of a DICOM file whose transfer syntax has been accepted; `options` are those of `dcmread`.
+    """Return the data set of a DICOM file whose transfer syntax has been accepted; `options` are those of
+    `dcmread`.
 
     Raises `ImageRefused("truncated")` when an element is shorter than it says, or the pixel data have no end.
     """
     file = BytesIO(data)
     ds = pydicom.dcmread(file, force=False, **options)
     if any(_is_short(ds.get_item(tag)) for tag in ds.keys()):
-        raise ImageRefused("truncated")
+        raise refusal("truncated")
     # pydicom leaves out pixel data whose end marker is missing, and stays in front of them.
     if not options and file.tell() < len(data):
-        raise ImageRefused("truncated")
+        raise refusal("truncated")
     return ds
 
 
@@ -104,11 +109,11 @@ def image_size(ds: Dataset) -> tuple[int, int]:
     """Return Rows and Columns. Raises `ImageRefused`: no_pixel_data, invalid_dicom."""
     if "PixelData" not in ds:
         if "FloatPixelData" in ds or "DoubleFloatPixelData" in ds:
-            raise ImageRefused("unsupported_samples", problem="floating point")
-        raise ImageRefused("no_pixel_data")
+            raise refusal("unsupported_samples", problem="floating point")
+        raise refusal("no_pixel_data")
     rows, columns = unsigned_short(ds, "Rows"), unsigned_short(ds, "Columns")
     if not rows or not columns:
-        raise ImageRefused("invalid_dicom", problem="it declares an image of no rows or no columns")
+        raise refusal("invalid_dicom", problem="it declares an image of no rows or no columns")
     return rows, columns
 
 
@@ -116,69 +121,83 @@ def unsigned_short(ds: Dataset, keyword: str) -> int:
     """Return an element of the Image Pixel module that must be one value of VR US (PS3.3 C.7.6.3)."""
     element = ds[keyword] if keyword in ds else None
     if element is None or element.VR != "US" or not isinstance(element.value, int):
-        raise ImageRefused("invalid_dicom", problem=f"{keyword} is missing or is not one unsigned number")
+        raise refusal("invalid_dicom", problem=f"{keyword} is missing or is not one unsigned number")
     return element.value
 
 
 def check_single_frame(ds: Dataset) -> None:
-    """Raise `ImageRefused("several_frames")` for more than one frame; an absent Number of Frames means one."""
+    """Raise `ImageRefused("several_frames")` for more than one frame; absent means one."""
     frames = ds.get("NumberOfFrames")
     if frames is not None and int(frames) != 1:
-        raise ImageRefused("several_frames")
+        raise refusal("several_frames")
 
 
 def check_for_presentation(ds: Dataset) -> None:
-    """Raise `ImageRefused("for_processing")` for a detector's raw data: its values are no picture (PS3.3 C.8.11.1)."""
+    """Raise `ImageRefused("for_processing")` for a detector's raw data: its values are no picture (PS3.3
+    C.8.11.1).
+    """
     if str(ds.get("PresentationIntentType") or "").strip().upper() == FOR_PROCESSING:
-        raise ImageRefused("for_processing")
+        raise refusal("for_processing")
 
 
 def sample_format(ds: Dataset) -> tuple[int, bool]:
     """Return Bits Stored and whether samples are signed (PS3.5 8.1.1). Raises `ImageRefused`."""
     allocated, stored = unsigned_short(ds, "BitsAllocated"), unsigned_short(ds, "BitsStored")
     if allocated not in (8, 16):
-        raise ImageRefused("unsupported_samples", problem=f"{allocated} bits for each sample")
+        raise refusal("unsupported_samples", problem=f"{allocated} bits for each sample")
     if not 1 <= stored <= allocated:
-        raise ImageRefused("invalid_dicom", problem=f"Bits Stored is {stored} in samples of {allocated} bits")
+        raise refusal("invalid_dicom", problem=f"Bits Stored is {stored} in samples of {allocated} bits")
     # PS3.5 8.1.1: High Bit shall be one less than Bits Stored. The decoders rely on it without looking.
     if unsigned_short(ds, "HighBit") != stored - 1:
-        raise ImageRefused("unsupported_samples", problem="the stored bits are not the lowest ones")
+        raise refusal("unsupported_samples", problem="the stored bits are not the lowest ones")
     representation = unsigned_short(ds, "PixelRepresentation")
     if representation not in (0, 1):
-        raise ImageRefused("invalid_dicom", problem="Pixel Representation is neither 0 nor 1")
+        raise refusal("invalid_dicom", problem="Pixel Representation is neither 0 nor 1")
     return stored, representation == 1
 
 
 def photometric_interpretation(ds: Dataset) -> str:
-    """Return the Photometric Interpretation, one of `GREY` or `COLOUR` and in keeping with the samples per pixel."""
+    """Return the Photometric Interpretation, one of `GREY` or `COLOUR` and in keeping with the samples per
+    pixel.
+    """
     photometric = str(ds.get("PhotometricInterpretation") or "").strip()
     samples = unsigned_short(ds, "SamplesPerPixel")
     if photometric in GREY and samples == 1:
         return photometric
-    if photometric in COLOUR and samples == 3 and ds.BitsAllocated == ds.BitsStored == 8 and not ds.PixelRepresentation:
+    if (
+        photometric in COLOUR
+        and samples == 3
+        and ds.BitsAllocated == ds.BitsStored == 8
+        and not ds.PixelRepresentation
+    ):
         return photometric
     if samples > 1 or photometric in (*COLOUR, "PALETTE COLOR"):
-        raise ImageRefused("not_grey")
-    raise ImageRefused("invalid_dicom", problem="Photometric Interpretation is missing or unknown")
+        raise refusal("not_grey")
+    raise refusal("invalid_dicom", problem="Photometric Interpretation is missing or unknown")
 
 
 def check_native_length(ds: Dataset, transfer_syntax: UID) -> None:
-    """Raise `ImageRefused("truncated")` when uncompressed pixel data are shorter than the header says (PS3.5 8.1.1)."""
+    """Raise `ImageRefused("truncated")` when uncompressed pixel data are shorter than the header says
+    (PS3.5 8.1.1).
+    """
     if is_native(transfer_syntax):
         samples = ds.Rows * ds.Columns * ds.SamplesPerPixel
         if ds.PhotometricInterpretation == "YBR_FULL_422":
             samples = samples // 3 * 2
         if len(ds.PixelData) < samples * ds.BitsAllocated // 8:
-            raise ImageRefused("truncated")
+            raise refusal("truncated")
 
 
 def grey_scale(ds: Dataset, photometric: str, bits_stored: int) -> GreyScale:
-    """Return what the data set says about its grey scale. Raises `ImageRefused` where that contradicts itself."""
+    """Return what the data set says about its grey scale. Raises `ImageRefused` where that contradicts
+    itself.
+    """
     shape = str(ds.get("PresentationLUTShape") or "").strip().upper()
-    # PS3.3 C.7.6.1, Presentation LUT Shape: INVERSE is for MONOCHROME1 alone. The opposite pair (MONOCHROME1 with IDENTITY)
-    # is no contradiction: IDENTITY adds nothing to what the photometric interpretation says.
+    # PS3.3 C.7.6.1, Presentation LUT Shape: INVERSE is for MONOCHROME1 alone. The opposite pair
+    # (MONOCHROME1 with IDENTITY) is no contradiction: IDENTITY adds nothing to what the photometric
+    # interpretation says.
     if shape == "INVERSE" and photometric == "MONOCHROME2":
-        raise ImageRefused("contradictory_polarity")
+        raise refusal("contradictory_polarity")
     modality = modality_transform(ds)
     return GreyScale(
         modality=modality,
@@ -196,28 +215,33 @@ def modality_transform(ds: Dataset) -> Lut | Rescale | None:
     slope, intercept = number(ds, "RescaleSlope"), number(ds, "RescaleIntercept")
     if slope is None and intercept is None:
         return None
-    # C.11.1: where one is present the other is required; half a rescale would put the window in the wrong place.
+    # C.11.1: where one is present the other is required; half a rescale would put the window in the wrong
+    # place.
     if slope is None or intercept is None or slope == 0:
-        raise ImageRefused("invalid_dicom", problem="its Rescale Slope and Intercept are incomplete")
+        raise refusal("invalid_dicom", problem="its Rescale Slope and Intercept are incomplete")
     return Rescale(slope, intercept)
 
 
 def voi_transform(ds: Dataset, modality: Lut | Rescale | None) -> Lut | Window | None:
     """Return the first VOI LUT or else the first window (PS3.3 C.11.2), None where the file has neither."""
     if ds.get("VOILUTSequence"):
-        # C.11.2.1.1: the input is what the modality step gives, which can be negative for unsigned samples too.
+        # C.11.2.1.1: the input is what the modality step gives, which can be negative for unsigned samples
+        # too.
         below_zero = isinstance(modality, Rescale) and (modality.intercept < 0 or modality.slope < 0)
-        return lut(ds.VOILUTSequence[0], signed_input=below_zero or (modality is None and ds.PixelRepresentation == 1))
+        return lut(
+            ds.VOILUTSequence[0],
+            signed_input=below_zero or (modality is None and ds.PixelRepresentation == 1),
+        )
     center, width = number(ds, "WindowCenter"), number(ds, "WindowWidth")
     if center is None or width is None or width == 0:
         # Devices write a width of 0, which no function allows, for “no window”.
         return None
     name = str(ds.get("VOILUTFunction") or WindowFunction.LINEAR).strip().upper()
     if name not in WindowFunction.__members__:
-        raise ImageRefused("invalid_dicom", problem="its VOI LUT Function is unknown")
+        raise refusal("invalid_dicom", problem="its VOI LUT Function is unknown")
     window = Window(center, width, WindowFunction(name))
     if not window.is_valid:
-        raise ImageRefused("invalid_dicom", problem="its Window Width is too small for its VOI LUT Function")
+        raise refusal("invalid_dicom", problem="its Window Width is too small for its VOI LUT Function")
     return window
 
 
@@ -230,20 +254,21 @@ def number(ds: Dataset, keyword: str) -> float | None:
         return None
     result = float(value)
     if not math.isfinite(result):
-        raise ImageRefused("invalid_dicom", problem=f"{keyword} is not a number")
+        raise refusal("invalid_dicom", problem=f"{keyword} is not a number")
     return result
 
 
 def lut(item: Dataset, *, signed_input: bool) -> Lut:
     """Return the table of one item of a Modality or VOI LUT Sequence (PS3.3 C.11.1.1 and C.11.2.1.1).
 
-    The number of entries is 0 for 65536, and unsigned whatever the element's VR; the first value mapped is signed where
-    the table's input can be. Entries of 8 bits come one to a byte or one to a word; the length of the data tells which.
+    The number of entries is 0 for 65536, and unsigned whatever the element's VR; the first value mapped is
+    signed where the table's input can be. Entries of 8 bits come one to a byte or one to a word; the length
+    of the data tells which.
     """
     problem = "one of its lookup tables contradicts its own description"
     descriptor = [int(value) & 0xFFFF for value in item.LUTDescriptor]
     if len(descriptor) != 3:
-        raise ImageRefused("invalid_dicom", problem=problem)
+        raise refusal("invalid_dicom", problem=problem)
     count, first_value, bits = descriptor[0] or 2**16, descriptor[1], descriptor[2]
     if item["LUTDescriptor"].VR == "SS" or signed_input:
         first_value -= (first_value & 0x8000) << 1
@@ -253,12 +278,14 @@ def lut(item: Dataset, *, signed_input: bool) -> Lut:
     else:
         entries = words.view(np.uint8)[:count].astype(np.uint16)
     if not 8 <= bits <= 16 or len(entries) != count or int(entries.max()) >= 2**bits:
-        raise ImageRefused("invalid_dicom", problem=problem)
+        raise refusal("invalid_dicom", problem=problem)
     return Lut(first_value, bits, entries)
 
 
 def _words(item: Dataset) -> NDArray[np.uint16]:
-    """LUT Data as 16-bit words, in the machine's order: bytes for VR OW, one number or a list of them for VR US."""
+    """LUT Data as 16-bit words, in the machine's order: bytes for VR OW, one number or a list of them for
+    VR US.
+    """
     value = item.LUTData
     if isinstance(value, bytes):
         order = "<" if item.original_encoding[1] is not False else ">"
@@ -267,13 +294,12 @@ def _words(item: Dataset) -> NDArray[np.uint16]:
 
 
 def padding_range(ds: Dataset) -> tuple[int, int] | None:
-    """Return the lowest and the highest stored value that is padding (PS3.3 C.7.5.1.1.2), None where there is none."""
+    """Return the lowest and the highest stored value that is padding (PS3.3 C.7.5.1.1.2), None where there
+    is none.
+    """
     value = ds.get("PixelPaddingValue")
     if not isinstance(value, int):
         return None
     limit = ds.get("PixelPaddingRangeLimit")
     other = limit if isinstance(limit, int) else value
     return min(value, other), max(value, other)
-
-
-__all__ = ["read_data_set", "read_dicom", "read_transfer_syntax"]

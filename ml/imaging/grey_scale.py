@@ -1,7 +1,9 @@
-"""DICOM's grey scale pipeline as small pure functions (PS3.4 N.2): modality, then values of interest, then polarity.
+"""DICOM's grey scale pipeline as small pure functions (PS3.4 N.2): modality, then values of interest, then
+polarity.
 
-Every step maps an array of values to an array of values, so each can be applied to a whole image or, as `lookup_table` does,
-to the few thousand values that a stored sample can have; the image then costs one table look-up.
+Every step maps an array of values to an array of values, so each can be applied to a whole image or, as
+`lookup_table` does, to the few thousand values that a stored sample can have; the image then costs one
+table look-up.
 """
 
 from dataclasses import dataclass
@@ -22,7 +24,9 @@ class Lut:
     entries: NDArray[np.uint16]
 
     def __call__(self, values: Values) -> Values:
-        """Values below the first mapped one take the first entry, those after the last one the last (C.11.1.1.1)."""
+        """Values below the first mapped one take the first entry, those after the last one the last
+        (C.11.1.1.1).
+        """
         index = np.clip(np.rint(values) - self.first_value, 0, len(self.entries) - 1).astype(np.intp)
         return self.entries[index].astype(np.float64)
 
@@ -48,7 +52,9 @@ class WindowFunction(StrEnum):
 
 @dataclass(frozen=True)
 class Window:
-    """Window Center and Width with their function, to 0..1 (PS3.3 C.11.2.1.2 and C.11.2.1.3, y_min = 0, y_max = 1)."""
+    """Window Center and Width with their function, to 0..1 (PS3.3 C.11.2.1.2 and C.11.2.1.3, y_min = 0,
+    y_max = 1).
+    """
 
     center: float
     width: float
@@ -56,13 +62,16 @@ class Window:
 
     @property
     def is_valid(self) -> bool:
-        """The widths that the standard allows: at least 1 for LINEAR (C.11.2.1.2.1), more than 0 otherwise (C.11.2.1.3)."""
+        """The widths that the standard allows: at least 1 for LINEAR (C.11.2.1.2.1), more than 0 otherwise
+        (C.11.2.1.3).
+        """
         finite = bool(np.isfinite(self.center) and np.isfinite(self.width))
         return finite and (self.width >= 1 if self.function is WindowFunction.LINEAR else self.width > 0)
 
     def __call__(self, values: Values) -> Values:
         if self.function is WindowFunction.SIGMOID:
-            # C.11.2.1.3.1. The exponent is bounded where the result no longer changes: exp would overflow far outside.
+            # C.11.2.1.3.1. The exponent is bounded where the result no longer changes: exp would overflow
+            # far outside.
             return 1 / (1 + np.exp(np.clip(-4 * (values - self.center) / self.width, -700, 700)))
         if self.function is WindowFunction.LINEAR_EXACT:
             return _ramp(values, self.center, self.width)  # C.11.2.1.3.2
@@ -70,7 +79,9 @@ class Window:
 
 
 def _ramp(values: Values, center: float, width: float) -> Values:
-    """0 up to center - width / 2, 1 above center + width / 2, a line between; a width of 0 is a step (LINEAR of width 1)."""
+    """0 up to center - width / 2, 1 above center + width / 2, a line between; a width of 0 is a step
+    (LINEAR of width 1).
+    """
     if width == 0:
         return (values > center).astype(np.float64)
     return np.clip((values - center) / width + 0.5, 0, 1)
@@ -84,8 +95,10 @@ class GreyScale:
         modality: stored values to output units, None for identity (PS3.3 C.11.1).
         voi: output units to grey, None where the file has neither a VOI LUT nor a window (PS3.3 C.11.2).
         inverse: the lowest value is white (MONOCHROME1, PS3.3 C.7.6.3.1.2).
-        padding: the stored values from the first to the second, both included, are no part of the image (C.7.5.1.1.2).
-        stored_range_is_grey: without `voi`, the whole stored range is grey as it is (see `range_of_interest`).
+        padding: the stored values from the first to the second, both included, are no part of the image
+            (C.7.5.1.1.2).
+        stored_range_is_grey: without `voi`, the whole stored range is grey as it is (see
+            `range_of_interest`).
     """
 
     modality: Lut | Rescale | None = None
@@ -110,7 +123,9 @@ def to_modality(values: Values, scale: GreyScale) -> Values:
 
 
 def to_grey(values: Values, scale: GreyScale, interest: tuple[float, float]) -> Values:
-    """Output units to 0..1, lowest first: PS3.4 N.2.1.3 (values of interest). `interest` serves where the file names none."""
+    """Output units to 0..1, lowest first: PS3.4 N.2.1.3 (values of interest). `interest` serves where the
+    file names none.
+    """
     if isinstance(scale.voi, Lut):
         return scale.voi(values) / (2**scale.voi.bits - 1)  # Outputs are 0 to 2^n - 1 (PS3.3 C.11.2.1.1).
     if isinstance(scale.voi, Window):
@@ -126,7 +141,9 @@ def to_display(grey: Values, scale: GreyScale) -> Values:
 
 
 def is_padding(stored: Values, scale: GreyScale) -> NDArray[np.bool_]:
-    """Which stored values are padding (PS3.3 C.7.5.1.1.2): no step is applied to them, and they are shown black."""
+    """Which stored values are padding (PS3.3 C.7.5.1.1.2): no step is applied to them, and they are shown
+    black.
+    """
     if scale.padding is None:
         return np.zeros(stored.shape, dtype=bool)
     low, high = scale.padding
@@ -134,20 +151,25 @@ def is_padding(stored: Values, scale: GreyScale) -> NDArray[np.bool_]:
 
 
 def possible_values(bits_stored: int, signed: bool) -> Values:
-    """Every value of a stored sample, in the order in which NumPy indexes: 0, 1, ... and then, where signed, -n ... -1."""
+    """Every value of a stored sample, in the order in which NumPy indexes: 0, 1, ... and then, where
+    signed, -n ... -1.
+    """
     values = np.arange(2**bits_stored, dtype=np.float64)
     if signed:
         values[2 ** (bits_stored - 1) :] -= 2**bits_stored
     return values
 
 
-def range_of_interest(samples: NDArray[np.integer], scale: GreyScale, bits_stored: int, signed: bool) -> tuple[float, float]:
+def range_of_interest(
+    samples: NDArray[np.integer], scale: GreyScale, bits_stored: int, signed: bool
+) -> tuple[float, float]:
     """The output units that become black and white in a file with neither window nor VOI LUT.
 
-    Where the file says that its values are P-Values (Presentation LUT Shape: the VOI step is then the identity, PS3.3
-    C.11.6) or stores 8 bits at most (an export that is grey as it is: it must come out like the same image as a PNG),
-    that is the whole stored range. Deeper samples seldom fill their range (12 bits of anatomy in 16 stored bits would be all
-    black), so theirs is the range of the values that are present, padding left out.
+    Where the file says that its values are P-Values (Presentation LUT Shape: the VOI step is then the
+    identity, PS3.3 C.11.6) or stores 8 bits at most (an export that is grey as it is: it must come out like
+    the same image as a PNG), that is the whole stored range. Deeper samples seldom fill their range (12
+    bits of anatomy in 16 stored bits would be all black), so theirs is the range of the values that are
+    present, padding left out.
     """
     possible = possible_values(bits_stored, signed)
     if not scale.stored_range_is_grey:
@@ -166,8 +188,12 @@ def range_of_interest(samples: NDArray[np.integer], scale: GreyScale, bits_store
     return float(units.min()), float(units.max())
 
 
-def lookup_table(scale: GreyScale, bits_stored: int, signed: bool, interest: tuple[float, float]) -> NDArray[np.float32]:
-    """Return the display value (0..1, 1 = white) of every stored value; index it with the samples themselves."""
+def lookup_table(
+    scale: GreyScale, bits_stored: int, signed: bool, interest: tuple[float, float]
+) -> NDArray[np.float32]:
+    """Return the display value (0..1, 1 = white) of every stored value; index it with the samples
+    themselves.
+    """
     stored = possible_values(bits_stored, signed)
     display = to_display(to_grey(to_modality(stored, scale), scale, interest), scale)
     display[is_padding(stored, scale)] = 0

@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.imaging.kinds import FileKind
-from ml.imaging.refusals import ImageRefused
+from ml.imaging.refusals import refusal
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is read at most. `max_pixels` bounds what a header may declare, before anything is allocated for it."""
+    """What is read at most. `max_pixels` bounds what a header may declare, before anything is allocated for
+    it.
+    """
 
     max_bytes: int = 64 * 1024 * 1024
     max_pixels: int = 40_000_000
@@ -19,12 +21,12 @@ class Limits:
     def check_bytes(self, size: int) -> None:
         """Raise `ImageRefused("too_large")` for a file of more than `max_bytes`."""
         if size > self.max_bytes:
-            raise ImageRefused("too_large", limit=f"{self.max_bytes / 1024**2:.0f} MB")
+            raise refusal("too_large", limit=f"{self.max_bytes / 1024**2:.0f} MB")
 
     def check_pixels(self, rows: int, columns: int) -> None:
         """Raise `ImageRefused("too_many_pixels")` for a declared size of more than `max_pixels`."""
         if rows * columns > self.max_pixels:
-            raise ImageRefused("too_many_pixels", rows=rows, columns=columns, limit=f"{self.max_pixels:,}")
+            raise refusal("too_many_pixels", rows=rows, columns=columns, limit=f"{self.max_pixels:,}")
 
 
 DEFAULT_LIMITS = Limits()
@@ -40,7 +42,8 @@ class GreyImage:
         bits_stored: bits of a stored sample.
         photometric_interpretation: DICOM's (0028,0004), or for a raster its mode in Pillow's words.
         transfer_syntax: DICOM's UID, None for a raster.
-        grey_mapping: how stored values became grey: `VOI LUT`, `LINEAR 2048/4096`, `stored range`, `values present`.
+        grey_mapping: how stored values became grey: `VOI LUT`, `LINEAR 2048/4096`, `stored range`, `values
+            present`.
     """
 
     pixels: NDArray[np.float32]

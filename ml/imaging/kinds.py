@@ -13,10 +13,11 @@ class FileKind(StrEnum):
 
 
 def sniff(head: bytes) -> FileKind | None:
-    """Return the kind of the file that begins with `head` (at least `SNIFF_BYTES`), None when it is none of ours.
+    """Return the kind of the file that begins with `head` (at least `SNIFF_BYTES`), None when it is none of
+    ours.
 
-    DICOM is known by the prefix after the 128-byte preamble (PS3.10 7.1) and by nothing else. It is looked for first: a
-    preamble may hold anything, another format's signature too.
+    DICOM is known by the prefix after the 128-byte preamble (PS3.10 7.1) and by nothing else. It is looked
+    for first: a preamble may hold anything, another format's signature too.
     """
     if head[128:132] == b"DICM":
         return FileKind.DICOM

@@ -10,7 +10,7 @@ from ml.imaging.dicom import read_dicom
 from ml.imaging.image import DEFAULT_LIMITS, GreyImage, Limits
 from ml.imaging.kinds import FileKind, sniff
 from ml.imaging.raster import read_raster
-from ml.imaging.refusals import ImageRefused
+from ml.imaging.refusals import ImageRefused, refusal
 
 logger = logging.getLogger(__name__)
 
@@ -18,10 +18,11 @@ logger = logging.getLogger(__name__)
 def load_image(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> GreyImage:
     """Return the grey image in a DICOM, PNG or JPEG file, as a radiologist expects to see it.
 
-    `source` is the file's path or its whole content. Sizes are checked against `limits` before anything is decoded.
+    `source` is the file's path or its whole content. Sizes are checked against `limits` before anything is
+    decoded.
 
-    Raises `ImageRefused` for every file that is not one whole grey image, whatever is in it. An OSError leaves only when the
-    file at a path cannot be read at all: then the storage is at fault, not the image.
+    Raises `ImageRefused` for every file that is not one whole grey image, whatever is in it. An OSError
+    leaves only when the file at a path cannot be read at all: then the storage is at fault, not the image.
     """
     data = read_source(source, limits)
     with refusing():
@@ -32,7 +33,9 @@ def load_image(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Grey
 
 
 def read_source(source: Path | bytes, limits: Limits) -> bytes:
-    """Return the whole content, never reading more than the limit allows. Raises `ImageRefused("too_large")`, OSError."""
+    """Return the whole content, never reading more than the limit allows. Raises
+    `ImageRefused("too_large")`, OSError.
+    """
     if isinstance(source, Path):
         with source.open("rb") as file:
             data = file.read(limits.max_bytes + 1)
@@ -45,10 +48,10 @@ def read_source(source: Path | bytes, limits: Limits) -> bytes:
 def sniff_or_refuse(data: bytes) -> FileKind:
     """Return what the file is. Raises `ImageRefused`: empty_file, unknown_kind."""
     if not data:
-        raise ImageRefused("empty_file")
+        raise refusal("empty_file")
     kind = sniff(data)
     if kind is None:
-        raise ImageRefused("unknown_kind")
+        raise refusal("unknown_kind")
     return kind
 
 
@@ -56,7 +59,8 @@ def sniff_or_refuse(data: bytes) -> FileKind:
 def refusing() -> Iterator[None]:
     """Turn whatever a parser raises into a refusal: a damaged file can make one raise anything.
 
-    The log gets the exception's type and place, not its text: a parser quotes values of the file, and those are patient data.
+    The log gets the exception's type and place, not its text: a parser quotes values of the file, and those
+    are patient data.
     """
     try:
         yield
@@ -64,5 +68,7 @@ def refusing() -> Iterator[None]:
         raise
     except Exception as exc:
         place = traceback.extract_tb(exc.__traceback__)[-1]
-        logger.warning("Unreadable image: %s at %s:%s", type(exc).__name__, Path(place.filename).name, place.lineno)
-        raise ImageRefused("corrupt") from None
+        logger.warning(
+            "Unreadable image: %s at %s:%s", type(exc).__name__, Path(place.filename).name, place.lineno
+        )
+        raise refusal("corrupt") from None

@@ -1,87 +1,92 @@
 """Why an image is refused: every code with the sentence that the person at the screen reads."""
 
 from collections.abc import Mapping
-from functools import partial
 from types import MappingProxyType
-from typing import Any
 
-#: code -> sentence: what is wrong, why it matters where that is not plain, what to do. The codes are stable: they are
-#: stored, filtered by and tested for. Placeholders hold sizes and names of formats alone, never text of the file.
+#: code -> sentence: what is wrong, why it matters where that is not plain, what to do. The codes are
+#: stable: they are stored, filtered by and tested for. Placeholders hold sizes and names of formats alone,
+#: never text of the file.
 REFUSALS: Mapping[str, str] = MappingProxyType(
     {
         "empty_file": "The file is empty (0 bytes). Export it again and send the new file.",
         "unknown_kind": (
-            "The file is not a DICOM, PNG or JPEG image, whatever its name says. "
-            "Export the X-ray as DICOM, or as PNG or JPEG, and send that file."
+            "The file is not a DICOM, PNG or JPEG image, whatever its name says. Export the X-ray as "
+            "DICOM, or as PNG or JPEG, and send that file."
         ),
         "too_large": (
-            "The file is larger than {limit}, the most that is accepted for one image. "
-            "Send a single X-ray image, or ask the administrator to raise the limit."
+            "The file is larger than {limit}, the most that is accepted for one image. Send a single "
+            "X-ray image, or ask the administrator to raise the limit."
         ),
         "too_many_pixels": (
-            "The file declares {columns} x {rows} pixels, more than the {limit} pixels that are accepted. No chest X-ray "
-            "has that many: the file is damaged or was made to overload the system. Export it again."
+            "The file declares {columns} x {rows} pixels, more than the {limit} pixels that are accepted."
+            " No chest X-ray has that many: the file is damaged or was made to overload the system. "
+            "Export it again."
         ),
         "truncated": (
-            "The file is incomplete: its end is missing, so a part of the image would be lost. "
-            "Copy or export it again and send the whole file."
+            "The file is incomplete: its end is missing, so a part of the image would be lost. Copy or "
+            "export it again and send the whole file."
         ),
         "corrupt": (
-            "The file is damaged or contradicts itself, so its image cannot be read reliably. "
-            "Export it again; if that does not help, ask the sender for a new copy."
+            "The file is damaged or contradicts itself, so its image cannot be read reliably. Export it "
+            "again; if that does not help, ask the sender for a new copy."
         ),
         "invalid_dicom": (
-            "The DICOM file breaks the standard: {problem}. "
-            "Its image cannot be identified or shown reliably. Ask the sender to export it again."
+            "The DICOM file breaks the standard: {problem}. Its image cannot be identified or shown "
+            "reliably. Ask the sender to export it again."
         ),
         "no_pixel_data": (
-            "The DICOM file holds no image (a report or a directory, for example, has none). "
-            "Send the file of the X-ray itself."
+            "The DICOM file holds no image (a report or a directory, for example, has none). Send the "
+            "file of the X-ray itself."
         ),
         "several_frames": (
-            "The file holds several images in one. Only single X-ray images can be read. Send each image as a file of its own."
+            "The file holds several images in one. Only single X-ray images can be read. Send each image "
+            "as a file of its own."
         ),
         "unsupported_transfer_syntax": (
-            "The DICOM file is compressed or encoded as “{name}”, which this system cannot read. "
-            "Export it uncompressed, or as JPEG 2000, JPEG-LS or RLE."
+            "The DICOM file is compressed or encoded as “{name}”, which this system cannot read. Export "
+            "it uncompressed, or as JPEG 2000, JPEG-LS or RLE."
         ),
         "plugin_missing": (
-            "The DICOM file is compressed as “{name}”, which needs an optional decoder that is not installed here ({plugin}). "
-            "Export it uncompressed, or ask the administrator to install the decoder."
+            "The DICOM file is compressed as “{name}”, which needs an optional decoder that is not "
+            "installed here ({plugin}). Export it uncompressed, or ask the administrator to install the "
+            "decoder."
         ),
         "unsupported_samples": (
-            "The image stores its samples in a form that is not used for X-ray images ({problem}). "
-            "Export it as an ordinary 8 to 16 bit grey image."
+            "The image stores its samples in a form that is not used for X-ray images ({problem}). Export"
+            " it as an ordinary 8 to 16 bit grey image."
         ),
         "not_grey": (
-            "The image is in colour, so it is not an X-ray image as a detector makes it (a photograph, a screenshot or an "
-            "image with coloured marks on it). Send the original grey image."
+            "The image is in colour, so it is not an X-ray image as a detector makes it (a photograph, a "
+            "screenshot or an image with coloured marks on it). Send the original grey image."
         ),
         "transparent": (
-            "The image has transparent parts, so what should be seen there is not known. "
-            "Export it without transparency and send it again."
+            "The image has transparent parts, so what should be seen there is not known. Export it "
+            "without transparency and send it again."
         ),
         "for_processing": (
-            "The DICOM file holds the detector's raw data (“FOR PROCESSING”), which is not meant to be looked at. "
-            "Send the processed image (“FOR PRESENTATION”) of the same exposure."
+            "The DICOM file holds the detector's raw data (“FOR PROCESSING”), which is not meant to be "
+            "looked at. Send the processed image (“FOR PRESENTATION”) of the same exposure."
         ),
         "contradictory_polarity": (
             "The DICOM file says both that its lowest values are black and that they are white "
-            "(Photometric Interpretation against Presentation LUT Shape). Shown the wrong way round, lungs would look white. "
-            "Ask the sender to export it again."
+            "(Photometric Interpretation against Presentation LUT Shape). Shown the wrong way round, "
+            "lungs would look white. Ask the sender to export it again."
         ),
     }
 )
 
 
 class ImageRefused(Exception):
-    """The file cannot become an image. `code` is a key of `REFUSALS`; `str(exc)` is the sentence for the person."""
+    """The file cannot become an image. `code` is stable; `str(exc)` is the sentence for the person."""
 
-    def __init__(self, code: str, **details: Any) -> None:
-        super().__init__(REFUSALS[code].format(**details))
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
         self.code = code
-        self.details = details
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        # The default would call the class with the sentence for its code when it comes back from another process.
-        return (partial(ImageRefused, self.code, **self.details), ())
+    def __str__(self) -> str:
+        return str(self.args[1])
+
+
+def refusal(code: str, **details: object) -> ImageRefused:
+    """Return the refusal of `REFUSALS[code]`, its placeholders filled from `details`."""
+    return ImageRefused(code, REFUSALS[code].format(**details))

@@ -10,7 +10,8 @@ from PIL import Image
 def render_png(pixels: NDArray[np.float32], max_side: int | None = None) -> bytes:
     """Return `pixels` (rows, columns; 0 = black to 1 = white) as an 8-bit grey PNG, lossless.
 
-    `max_side` bounds the longer side in pixels: a larger image is reduced with an anti-aliasing filter, a smaller one is left.
+    `max_side` bounds the longer side in pixels: a larger image is reduced with an anti-aliasing filter, a
+    smaller one is left.
     """
     out = BytesIO()
     # Level 1 costs 10 to 20 % of the size on an X-ray's noise, and saves most of the time.
@@ -19,7 +20,9 @@ def render_png(pixels: NDArray[np.float32], max_side: int | None = None) -> byte
 
 
 def render_jpeg(pixels: NDArray[np.float32], max_side: int | None = None, quality: int = 90) -> bytes:
-    """Return `pixels` (rows, columns; 0 = black to 1 = white) as an 8-bit grey JPEG; `max_side` as for `render_png`."""
+    """Return `pixels` (rows, columns; 0 = black to 1 = white) as an 8-bit grey JPEG; `max_side` as for
+    `render_png`.
+    """
     out = BytesIO()
     _to_8_bits(pixels, max_side).save(out, format="JPEG", quality=quality)
     return out.getvalue()
