@@ -1,10 +1,12 @@
 """Records for tests. Each factory writes a valid row straight to the database, without the services' side effects."""
 
+import functools
 import io
 import itertools
 
 import factory
 import numpy as np
+from django.contrib.auth.hashers import make_password
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
@@ -29,7 +31,10 @@ LABELS = [
     {"code": "viral_pneumonia", "display": "Viral Pneumonia"},
     {"code": "normal", "display": "Normal"},
 ]
+PASSWORD = "a long and random passphrase"
 _grey_levels = itertools.count()
+# Hashing is slow on purpose; once for each process is enough.
+password_hash = functools.cache(make_password)
 
 
 class SiteFactory(factory.django.DjangoModelFactory):
@@ -45,7 +50,7 @@ class UserFactory(factory.django.DjangoModelFactory):
         skip_postgeneration_save = True
 
     username = factory.Sequence(lambda n: f"user{n}")
-    password = factory.django.Password("a long and random passphrase")
+    password = factory.LazyFunction(lambda: password_hash(PASSWORD))
 
 
 class MembershipFactory(factory.django.DjangoModelFactory):
@@ -184,6 +189,7 @@ def npy(array: np.ndarray) -> bytes:
 
 __all__ = [
     "LABELS",
+    "PASSWORD",
     "ImageFactory",
     "IncomingFileFactory",
     "LabResultFactory",

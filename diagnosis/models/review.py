@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.core.validators import MaxLengthValidator
 from django.db import models
 
 from diagnosis.models.scoped import SiteScopedQuerySet
@@ -48,7 +49,7 @@ class Review(models.Model):
     label = models.CharField(max_length=64)
     label_display = models.CharField(max_length=100, help_text="The label's name as the reader saw it.")
     reason = models.CharField(max_length=32, choices=OverrideReason, blank=True)
-    note = models.TextField(max_length=10_000, blank=True)
+    note = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
     seen_predictions = models.JSONField(
         help_text="What the reader had on screen: list of {prediction, label, model_version}; label is empty where there was none."
     )

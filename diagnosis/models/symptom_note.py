@@ -3,7 +3,7 @@
 import uuid
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
@@ -65,7 +65,7 @@ class SymptomNote(models.Model):
     )
     exposure = models.CharField(max_length=8, choices=Exposure, blank=True)
     vaccination = models.CharField(max_length=8, choices=Vaccination, blank=True)
-    text = models.TextField("notes", max_length=10_000, blank=True)
+    text = models.TextField("notes", max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
     noted_at = models.DateTimeField("noted", default=timezone.now)
     entered_by = models.ForeignKey("diagnosis.User", on_delete=models.PROTECT, related_name="+")
     entered_at = models.DateTimeField(auto_now_add=True)

@@ -16,7 +16,7 @@ from diagnosis.services.transitions import (
 )
 
 
-@pytest.mark.parametrize(("status", "event"), itertools.product(PredictionStatus, PredictionEvent))
+@pytest.mark.parametrize(("status", "event"), list(itertools.product(PredictionStatus, PredictionEvent)))
 def test_a_prediction_moves_by_the_table_and_every_other_pair_is_refused(status, event):
     if (status, event) in PREDICTION_TRANSITIONS:
         assert prediction_next(status, event) == PREDICTION_TRANSITIONS[status, event]
@@ -25,7 +25,7 @@ def test_a_prediction_moves_by_the_table_and_every_other_pair_is_refused(status,
             prediction_next(status, event)
 
 
-@pytest.mark.parametrize(("status", "event"), itertools.product(StudyStatus, StudyEvent))
+@pytest.mark.parametrize(("status", "event"), list(itertools.product(StudyStatus, StudyEvent)))
 def test_a_study_moves_by_the_table_and_every_other_pair_is_refused(status, event):
     if (status, event) in STUDY_TRANSITIONS:
         assert study_next(status, event) == STUDY_TRANSITIONS[status, event]
