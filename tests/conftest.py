@@ -1,3 +1,14 @@
 """Fixtures for every test."""
 
+from pathlib import Path
+
+import pytest
+
 pytest_plugins = ["tests.cast"]
+
+
+@pytest.fixture(autouse=True)
+def private_media(settings, tmp_path: Path) -> Path:
+    """Every test has a file storage of its own, empty at first."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    return settings.MEDIA_ROOT

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from typing import Any
 
 from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
 from ml.imaging import DEFAULT_LIMITS, FileKind, ImageRefused, Limits, load_image, render_jpeg
 
 from diagnosis.intake.dicom_header import DicomHeader, read_header
@@ -30,7 +32,8 @@ class ExaminedFile:
 
     @property
     def header_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self.header) if self.header else {}
+        """The header as JSON holds it: dates and times in ISO 8601, empty for PNG and JPEG."""
+        return json.loads(json.dumps(dataclasses.asdict(self.header), cls=DjangoJSONEncoder)) if self.header else {}
 
 
 def limits() -> Limits:

@@ -42,7 +42,7 @@ def receive_file(*, actor: User, site: Site, upload: UploadedFile) -> Receipt:
         examined = examine(_content(upload))
     except ImageRefused as refusal:
         file_refuse(actor=actor, site=site, code=refusal.code)
-        return Receipt(name, FileOutcome.REFUSED, str(refusal))
+        return Receipt(name, FileOutcome.REFUSED, str(refusal), code=refusal.code)
     twin = stored_twin(
         site=site,
         sha256=examined.sha256,

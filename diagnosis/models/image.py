@@ -2,7 +2,6 @@
 
 import uuid
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 
 from diagnosis.models.scoped import SiteScopedQuerySet
@@ -31,11 +30,7 @@ class StoredFile(models.Model):
     file = models.FileField(max_length=200)
     preview = models.FileField(max_length=200)
     thumbnail = models.FileField(max_length=200)
-    header = models.JSONField(
-        default=dict,
-        encoder=DjangoJSONEncoder,
-        help_text="What was read from the DICOM header; empty for PNG and JPEG.",
-    )
+    header = models.JSONField(default=dict, help_text="What was read from the DICOM header; empty for PNG and JPEG.")
 
     objects = SiteScopedQuerySet.as_manager()
 
