@@ -18,3 +18,9 @@ class Conflict(PersonError):
 
 class NotPossible(PersonError):
     """The act does not fit the state of the record (HTTP 400)."""
+
+
+class PatientDiffers(NotPossible):
+    """What somebody says about a patient contradicts the record; a person must say whether they are the same."""
+
+    code = "patient_differs"

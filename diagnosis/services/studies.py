@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from diagnosis import policies
-from diagnosis.errors import NotPossible
+from diagnosis.errors import Conflict, NotPossible, PatientDiffers
 from diagnosis.models import AuditAction, Image, IncomingFile, Patient, Priority, Site, Study, User
 from diagnosis.services.audit import audit_record
 from diagnosis.services.patients import patient_differences
@@ -35,13 +35,14 @@ class FileOutcome(StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one file, and why, in a sentence for the person."""
+    """What became of one file, and why, in a sentence for the person. ``code`` names the reason of a refusal for programs."""
 
     file_name: str
     outcome: FileOutcome
     reason: str = ""
     incoming: IncomingFile | None = None
     image: Image | None = None
+    code: str = ""
 
 
 def delete_files_on_commit(names: Iterable[str]) -> None:
@@ -120,14 +121,18 @@ def study_submit(
     ``accession_number``, which describe the files that say nothing.
 
     Raises ``NotPossible`` when a file names another patient and ``differences_accepted`` is not set, or when its study
-    belongs to another patient; ``ValidationError`` with field errors. Nothing is stored then.
+    belongs to another patient; ``Conflict`` when a file is not waiting any more. Nothing is stored then.
     """
     policies.require(actor, policies.Act.UPLOAD, patient.site)
+    # Confirmed twice at once, the second would find the first's image and delete its files as a duplicate's.
+    still_waiting = IncomingFile.objects.select_for_update().filter(pk__in=[incoming.pk for incoming in files])
+    if len(still_waiting) != len(files):
+        raise Conflict("One of these files was stored or discarded meanwhile. Nothing was stored now: look at the worklist.")
     if any(incoming.site_id != patient.site_id for incoming in files):
         raise NotPossible("A file and its patient belong to different hospitals. Upload the file again at the right one.")
     differing = [incoming for incoming in files if patient_differences(patient, incoming.header)]
     if differing and not differences_accepted:
-        raise NotPossible(
+        raise PatientDiffers(
             "The patient named in the file differs from the chosen patient. Compare both, and confirm that they are the "
             "same person, or choose another patient."
         )
