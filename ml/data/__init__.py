@@ -1,0 +1,1 @@
+"""From folders of images to a manifest without twins across the split."""

@@ -1,0 +1,1 @@
+"""Measuring a model folder, with the runtime export that is served."""

@@ -1,0 +1,1 @@
+"""Training: configuration, network, input, the loop and the export."""

@@ -1,0 +1,70 @@
+"""The residual network. Scores and class-activation maps come from one forward pass."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+SCORES, MAPS = "scores", "maps"
+
+
+def _normalised(x: keras.KerasTensor, name: str, *, activate: bool = True) -> keras.KerasTensor:
+    x = layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")(x)
+    return layers.Activation("relu", name=f"{name}_relu")(x) if activate else x
+
+
+def _block(x: keras.KerasTensor, width: int, stride: int, name: str) -> keras.KerasTensor:
+    def convolution(x: keras.KerasTensor, kernel: int, stride: int, part: str) -> keras.KerasTensor:
+        return layers.Conv2D(
+            width,
+            kernel,
+            strides=stride,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"{name}_{part}",
+        )(x)
+
+    shortcut = x
+    if stride != 1 or x.shape[-1] != width:
+        if stride != 1:
+            shortcut = layers.AveragePooling2D(stride, padding="same", name=f"{name}_pool")(shortcut)
+        shortcut = _normalised(convolution(shortcut, 1, 1, "shortcut"), f"{name}_shortcut", activate=False)
+    y = _normalised(convolution(x, 3, stride, "conv1"), f"{name}_conv1")
+    y = _normalised(convolution(y, 3, 1, "conv2"), f"{name}_conv2", activate=False)
+    return layers.Activation("relu", name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, y]))
+
+
+def build_network(
+    *, size: int, n_classes: int, stem: int, widths: list[int], blocks: list[int], dropout: float
+) -> keras.Model:
+    """A residual network for one grey image.
+
+    Input: float32 (batch, size, size, 1) in 0..1. Outputs: `scores` (batch, n_classes), a softmax; `maps`
+    (batch, h, w, n_classes), the logit that each place adds. The mean of a class's map over all places is that class's
+    logit (Zhou et al. 2016, "Learning deep features for discriminative localization"), so the map shown to a reader is
+    the very quantity that made the score, not an after-the-fact estimate of it. A softmax does not see what is added to all
+    classes alike; the maps are therefore taken against the mean of all classes. So 0 means "no evidence either way",
+    and the map of the class with the highest score always has a positive place.
+
+    `stem`: channels after the first convolution; `widths` and `blocks`: channels and residual blocks of each stage, every
+    stage halving the image.
+    """
+    image = keras.Input((size, size, 1), name="image")
+    # Each image to mean 0 and deviation 1: exposure, window and contrast tell hospitals apart better than diseases.
+    x = layers.LayerNormalization(
+        axis=[1, 2, 3], center=False, scale=False, epsilon=1e-5, name="standardise"
+    )(image)
+    x = layers.Conv2D(
+        stem, 5, strides=2, padding="same", use_bias=False, kernel_initializer="he_normal", name="stem"
+    )(x)
+    x = _normalised(x, "stem")
+    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True), start=1):
+        for index in range(count):
+            x = _block(x, width, 2 if index == 0 else 1, f"stage{stage}_block{index + 1}")
+    x = layers.SpatialDropout2D(dropout, name="dropout")(x)
+    maps = layers.Conv2D(n_classes, 1, name="evidence")(x)
+    maps = maps - keras.ops.mean(maps, axis=-1, keepdims=True)
+    logits = layers.GlobalAveragePooling2D(name="logits")(maps)
+    scores = layers.Softmax(name=SCORES)(logits)
+    return keras.Model(image, {SCORES: scores, MAPS: maps}, name="cxr_residual")

@@ -1,0 +1,107 @@
+"""`python -m ml train`: from a folder of images to a model folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+# TensorFlow reads these when it is first imported: its start-up chatter would tear the progress bar apart.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from ml.data.duplicates import report
+from ml.data.manifest import add_hashes, list_images, load_squares
+from ml.data.split import TRAIN, VALIDATION, split, usable
+from ml.preprocessing import Preprocessing
+from ml.training.config import Config
+
+log = logging.getLogger(__name__)
+CONFIG, MANIFEST = "config.json", "manifest.pkl"
+
+
+def prepare(config: Config, data: Path, work: Path) -> tuple[pd.DataFrame, dict]:
+    """The manifest with its split, and the report on duplicates; read back when `work` holds an interrupted run's.
+
+    Raises ValueError if that run had another configuration, or if a label has no image.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    wanted = json.loads(json.dumps(config.to_dict()))
+    if (work / CONFIG).exists():
+        if json.loads((work / CONFIG).read_text(encoding="utf-8")) != wanted:
+            raise ValueError(
+                f"{work} holds an interrupted run of another configuration. Give another --work folder, or "
+                "remove that one."
+            )
+        with (work / MANIFEST).open("rb") as file:
+            return pickle.load(file)
+    images = list_images(data, config.sources)
+    images = images[images["label"].isin(config.labels)].reset_index(drop=True)
+    missing = set(config.labels) - set(images["label"])
+    if missing:
+        raise ValueError(f"The data folder holds no image of: {', '.join(sorted(missing))}.")
+    everything = add_hashes(images, data)
+    duplicates = report(everything)
+    manifest = usable(everything)
+    manifest = manifest.assign(split=split(manifest, seed=config.seed)).reset_index(drop=True)
+    duplicates["images_used"] = len(manifest)
+    with (work / MANIFEST).open("wb") as file:
+        pickle.dump((manifest, duplicates), file)
+    (work / CONFIG).write_text(json.dumps(wanted, indent=2), encoding="utf-8")
+    return manifest, duplicates
+
+
+def train(config: Config, *, data: Path, out: Path, work: Path) -> Path:
+    """Train a model on the images under `data` and write its folder `out`; interrupted, call it again to go on.
+
+    `work` keeps the checkpoints. `out` appears whole at the end or not at all. Raises FileExistsError if it is there.
+    """
+    if out.exists():
+        raise FileExistsError(
+            f"{out} is there already. A model is never written over: give it another version."
+        )
+    from ml.training.fit import fit
+
+    manifest, duplicates = prepare(config, data, work)
+    preprocessing = Preprocessing(size=config.size)
+    squares = load_squares(manifest["path"].tolist(), data, preprocessing)
+    labels = manifest["label"].map({code: number for number, code in enumerate(config.labels)}).to_numpy()
+    strata = (manifest["label"] + "/" + manifest["source"]).to_numpy(dtype=str)
+    network, history, seconds = fit(
+        config,
+        images=squares,
+        labels=labels,
+        strata=strata,
+        training=np.flatnonzero(manifest["split"] == TRAIN),
+        validation=np.flatnonzero(manifest["split"] == VALIDATION),
+        folder=work,
+    )
+    from ml.training.bundle import write_model_folder
+
+    name, version = name_and_version(out)
+    return write_model_folder(
+        config,
+        network,
+        name=name,
+        version=version,
+        preprocessing=preprocessing,
+        manifest=manifest,
+        duplicates=duplicates,
+        squares=squares,
+        history=history,
+        seconds=seconds,
+        data=data,
+        out=out,
+        work=work,
+    )
+
+
+def name_and_version(folder: Path) -> tuple[str, str]:
+    """`covid3-1.0.0` is version 1.0.0 of covid3; a folder without a version is version 0.0.0 of its name."""
+    match = re.fullmatch(r"(.+)-(\d+\.\d+\.\d+)", folder.name)
+    return (match[1], match[2]) if match else (folder.name, "0.0.0")
