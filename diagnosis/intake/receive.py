@@ -56,7 +56,7 @@ def receive_file(*, actor: User, site: Site, upload: UploadedFile) -> Receipt:
         return Receipt(name, FileOutcome.WAITING, incoming=_keep(actor=actor, site=site, name=name, examined=examined))
     except IntegrityError:
         waiting = IncomingFile.objects.get(uploaded_by=actor, site=site, sha256=examined.sha256)
-        return Receipt(name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting)
+        return Receipt(name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting, was_waiting=True)
 
 
 def _content(upload: UploadedFile) -> bytes:

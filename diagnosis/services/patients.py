@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from diagnosis import policies
+from diagnosis.errors import PatientDiffers
 from diagnosis.models import AuditAction, Patient, Site, User
 from diagnosis.services.audit import audit_record
 
@@ -27,8 +28,7 @@ def patient_create(
 ) -> Patient:
     """Add a patient. Raises ``ValidationError`` with field errors, also when the record number is taken."""
     policies.require(actor, policies.Act.ADD_PATIENT, site)
-    patient = Patient(site=site, mrn=mrn.strip(), person_name=person_name.strip(), birth_date=birth_date, sex=sex)
-    patient.full_clean(validate_constraints=False)
+    patient = _new_patient(site=site, mrn=mrn, person_name=person_name, birth_date=birth_date, sex=sex)
     try:
         with transaction.atomic():
             patient.save(force_insert=True)
@@ -38,6 +38,87 @@ def patient_create(
             {"mrn": "A patient with this record number exists already. Choose that patient, or correct the number."}
         ) from None
     return patient
+
+
+def _new_patient(*, site: Site, mrn: str, person_name: str, birth_date: dt.date | None, sex: str) -> Patient:
+    """An unsaved patient whose fields are right; whether the record number is free shows when it is saved."""
+    patient = Patient(site=site, mrn=mrn.strip(), person_name=person_name.strip(), birth_date=birth_date, sex=sex)
+    patient.full_clean(validate_unique=False, validate_constraints=False)
+    return patient
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PatientIdentity:
+    """Who somebody says a patient is."""
+
+    mrn: str
+    person_name: str = ""
+    birth_date: dt.date | None = None
+    sex: str = ""
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> PatientIdentity | None:
+        """What a DICOM header says; ``None`` where it holds no record number, without which nobody is identified."""
+        if not (header.get("patient_id") or "").strip():
+            return None
+        birth_date = header.get("patient_birth_date")
+        return cls(
+            mrn=header["patient_id"].strip(),
+            person_name=header.get("patient_name") or "",
+            birth_date=dt.date.fromisoformat(birth_date) if birth_date else None,
+            sex=header.get("patient_sex") or "",
+        )
+
+    def as_header(self) -> dict[str, str]:
+        return {
+            "patient_id": self.mrn,
+            "patient_name": self.person_name,
+            "patient_birth_date": str(self.birth_date or ""),
+            "patient_sex": self.sex,
+        }
+
+
+def patient_identify(
+    *, actor: User, site: Site, identity: PatientIdentity, differences_accepted: bool = False
+) -> Patient | None:
+    """The patient with this record number at ``site``; ``None`` where there is none yet and one may be created.
+
+    Raises ``PatientDiffers`` when the record says otherwise and ``differences_accepted`` is not set; ``ValidationError``
+    with field errors when no patient can be created from ``identity``.
+    """
+    policies.require(actor, policies.Act.UPLOAD, site)
+    patient = Patient.objects.filter(site=site, mrn=identity.mrn.strip()).first()
+    if patient is None:
+        policies.require(actor, policies.Act.ADD_PATIENT, site)
+        _new_patient(site=site, **dataclasses.asdict(identity))
+        return None
+    differences = patient_differences(patient, identity.as_header())
+    if differences and not differences_accepted:
+        fields = " and ".join(difference.field.lower() for difference in differences)
+        raise PatientDiffers(
+            f"A patient with the record number {patient.mrn} exists already, with another {fields}. Compare both, and accept "
+            "the differences if they are the same person, or correct the record number."
+        )
+    return patient
+
+
+def patient_identify_or_create(
+    *, actor: User, site: Site, identity: PatientIdentity, differences_accepted: bool = False
+) -> Patient:
+    """Like ``patient_identify``, and creates the patient where there is none."""
+
+    def identify() -> Patient | None:
+        return patient_identify(actor=actor, site=site, identity=identity, differences_accepted=differences_accepted)
+
+    if patient := identify():
+        return patient
+    try:
+        return patient_create(actor=actor, site=site, **dataclasses.asdict(identity))
+    except ValidationError:
+        # The fields are right, so somebody else took the record number since.
+        if patient := identify():
+            return patient
+        raise
 
 
 def patient_open(*, actor: User, patient: Patient) -> Patient:

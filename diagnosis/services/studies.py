@@ -35,7 +35,10 @@ class FileOutcome(StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one file, and why, in a sentence for the person. ``code`` names the reason of a refusal for programs."""
+    """What became of one file, and why, in a sentence for the person.
+
+    ``code`` names the reason of a refusal for programs; ``was_waiting`` tells that the file came before, and waits since.
+    """
 
     file_name: str
     outcome: FileOutcome
@@ -43,6 +46,7 @@ class Receipt:
     incoming: IncomingFile | None = None
     image: Image | None = None
     code: str = ""
+    was_waiting: bool = False
 
 
 def delete_files_on_commit(names: Iterable[str]) -> None:
