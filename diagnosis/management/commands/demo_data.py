@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
-from ml.phantom import phantom_dicom, phantom_jpeg, phantom_png
+from ml.phantom import Variant, phantom_dicom, phantom_jpeg, phantom_png
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 from tqdm import tqdm
 
@@ -113,10 +113,12 @@ def _covid_patient(site: Site, doctor: User) -> None:
     )
     content = phantom_dicom(
         11,
-        variant="bilateral_opacities",
+        variant=Variant.PERIPHERAL,
         photometric="MONOCHROME1",
         bits_stored=12,
         transfer_syntax=JPEG2000Lossless,
+        study_date=f"{_ago(hours=2):%Y%m%d}",
+        study_time=f"{_ago(hours=2):%H%M%S}",
         patient_id=patient.mrn,
         patient_name=patient.person_name,
         patient_birth_date="19580412",
@@ -173,6 +175,8 @@ def _patient_with_ideographic_name(site: Site, doctor: User) -> None:
         photometric="MONOCHROME2",
         bits_stored=16,
         transfer_syntax=JPEGLSLossless,
+        study_date=f"{_ago(hours=2):%Y%m%d}",
+        study_time=f"{_ago(hours=2):%H%M%S}",
         patient_id=patient.mrn,
         patient_name=patient.person_name,
         patient_birth_date="19710730",
@@ -190,10 +194,12 @@ def _patient_with_arabic_name(site: Site, doctor: User) -> None:
     )
     content = phantom_dicom(
         14,
-        variant="diffuse_opacities",
+        variant=Variant.DIFFUSE,
         photometric="MONOCHROME2",
         bits_stored=8,
         transfer_syntax=RLELossless,
+        study_date=f"{_ago(hours=2):%Y%m%d}",
+        study_time=f"{_ago(hours=2):%H%M%S}",
         patient_id=patient.mrn,
         patient_name=patient.person_name,
         patient_birth_date="19660119",
@@ -208,7 +214,7 @@ def _patient_with_two_images(site: Site, doctor: User) -> None:
     )
     files = [
         _incoming(site, doctor, "before.jpg", phantom_jpeg(15)),
-        _incoming(site, doctor, "after.jpg", phantom_jpeg(16, variant="bilateral_opacities")),
+        _incoming(site, doctor, "after.jpg", phantom_jpeg(16, variant=Variant.PERIPHERAL)),
     ]
     study_submit(actor=doctor, patient=patient, files=files, performed_at=_ago(days=1))
 
