@@ -1,0 +1,45 @@
+"""The Celery application. ``settings.CELERY`` holds its configuration."""
+
+from __future__ import annotations
+
+import logging.config
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import heartbeat_sent, setup_logging, worker_shutdown
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cxr_portal.settings")
+
+
+def _configuration() -> dict[str, Any]:
+    from django.conf import settings
+
+    return settings.CELERY
+
+
+app = Celery("cxr_portal")
+app.add_defaults(_configuration)
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _log_as_the_web_process_does(**_: Any) -> None:
+    from django.conf import settings
+
+    logging.config.dictConfig(settings.LOGGING)
+
+
+@heartbeat_sent.connect
+def _tell_that_a_worker_listens(**_: Any) -> None:
+    # Sent by the loop that also takes messages from the broker: a loop that hangs stops telling.
+    from cxr_portal.health import worker_seen
+
+    worker_seen()
+
+
+@worker_shutdown.connect
+def _tell_that_the_worker_left(**_: Any) -> None:
+    from cxr_portal.health import worker_left
+
+    worker_left()

@@ -1,0 +1,168 @@
+"""Everything that an installation may set, read once from environment variables.
+
+The table in ``docs/operations.md`` lists each with its default; a test holds the two equal. Every variable may also be given as
+``NAME_FILE``, the path of a file that holds the value (for secrets mounted as files).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+from zoneinfo import available_timezones
+
+from environs import EnvError, EnvValidationError, FileAwareEnv
+from marshmallow import ValidationError
+from marshmallow.validate import OneOf, Range
+
+from cxr_portal.private_files import read_or_create
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+Mode = Literal["embedded", "production"]
+Runtime = Literal["onnx", "keras"]
+
+
+class BadSetting(SystemExit):
+    """Stops the start with one line on standard error that names the variable and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    mode: Mode
+    var_dir: Path
+    media_dir: Path
+    incoming_dir: Path
+    static_dir: Path
+    secret_key: str
+    audit_hmac_key: str
+    database: dict[str, Any]
+    redis_url: str | None
+    """``None`` in the embedded mode: the broker is a folder and the cache is files."""
+    email: dict[str, Any]
+    allowed_hosts: list[str]
+    csrf_trusted_origins: list[str]
+    ssl_redirect: bool
+    trusted_proxy_count: int
+    session_idle_seconds: int
+    session_max_seconds: int
+    token_hours: int
+    max_upload_bytes: int
+    model_dir: Path
+    runtime: Runtime
+    analysis_time_limit: int
+    time_zone: str
+    log_level: str
+
+
+def _scheme(*allowed: str) -> Callable[[str], None]:
+    def check(value: str) -> None:
+        if value.partition("://")[0] not in allowed:
+            raise ValidationError(f"It must start with {' or '.join(f'{scheme}://' for scheme in allowed)}.")
+
+    return check
+
+
+def _long_enough(value: str) -> None:
+    if len(value) < 50 or len(set(value)) < 5 or value.startswith("django-insecure-"):
+        raise ValidationError("It must be at least 50 random characters.")
+
+
+def _exact_hosts(value: list[str]) -> None:
+    if not value or "*" in value:
+        raise ValidationError("Name each host that the portal answers to; '*' is not accepted.")
+
+
+def _known_time_zone(value: str) -> None:
+    if value not in available_timezones():
+        raise ValidationError("It must be a name from the IANA time zone database, such as Europe/Madrid.")
+
+
+def default_model_dir(zoo: Path) -> Path:
+    """The last model folder of the zoo by name; the zoo itself when it holds none, so that loading says what is missing."""
+    return max((card.parent for card in zoo.glob("*/card.json")), default=zoo)
+
+
+def _read(env: FileAwareEnv) -> Environment:
+    mode = cast(Mode, env.str("CXR_MODE", "embedded", validate=OneOf(["embedded", "production"], error="It must be one of: {choices}.")))
+    production = mode == "production"
+    var_dir = env.path("CXR_VAR_DIR", BASE_DIR / "var").absolute()
+
+    def secret(name: str) -> str:
+        if production:
+            return env.str(name, validate=_long_enough)
+        return env.str(name, None, validate=_long_enough) or read_or_create(
+            var_dir / name.lower().replace("_", "-"), lambda: secrets.token_urlsafe(50)
+        )
+
+    def no_default_in_production(default: Any) -> dict[str, Any]:
+        return {} if production else {"default": default}
+
+    media_dir = env.path("CXR_MEDIA_DIR", var_dir / "media").absolute()
+    incoming_dir = media_dir / "incoming"
+    incoming_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
+    database = cast(
+        dict[str, Any],
+        env.dj_db_url("DATABASE_URL", **no_default_in_production(f"sqlite:///{var_dir / 'db.sqlite3'}")),
+    )
+    if production and database["ENGINE"] != "django.db.backends.postgresql":
+        raise BadSetting(_malformed("DATABASE_URL", "It must start with postgres://."))
+    email = env.dj_email_url("EMAIL_URL", **no_default_in_production(f"file:///{var_dir / 'mail'}"))
+    if "EMAIL_BACKEND" not in email:
+        raise BadSetting(_malformed("EMAIL_URL", "It must start with smtp://, submission:// or smtps://."))
+    analysis_time_limit = env.int("CXR_ANALYSIS_TIME_LIMIT", 120, validate=Range(min=10, max=3600))
+    session_idle_seconds = env.int("CXR_SESSION_IDLE_SECONDS", 900, validate=Range(min=60))
+    return Environment(
+        mode=mode,
+        var_dir=var_dir,
+        media_dir=media_dir,
+        incoming_dir=incoming_dir,
+        static_dir=env.path("CXR_STATIC_DIR", var_dir / "static").absolute(),
+        secret_key=secret("SECRET_KEY"),
+        audit_hmac_key=secret("AUDIT_HMAC_KEY"),
+        database=database,
+        redis_url=env.str(
+            "REDIS_URL", validate=_scheme("redis", "rediss", "unix"), **no_default_in_production(None)
+        ),
+        email=email,
+        allowed_hosts=env.list(
+            "ALLOWED_HOSTS", subcast=str, validate=_exact_hosts,
+            **no_default_in_production(["localhost", "127.0.0.1", "[::1]"]),
+        ),
+        csrf_trusted_origins=env.list("CSRF_TRUSTED_ORIGINS", [], subcast=str),
+        ssl_redirect=env.bool("CXR_SSL_REDIRECT", production),
+        trusted_proxy_count=env.int("CXR_TRUSTED_PROXY_COUNT", 0, validate=Range(min=0, max=5)),
+        session_idle_seconds=session_idle_seconds,
+        session_max_seconds=env.int(
+            "CXR_SESSION_MAX_SECONDS", 12 * 3600, validate=Range(min=session_idle_seconds)
+        ),
+        token_hours=env.int("CXR_TOKEN_HOURS", 8, validate=Range(min=1, max=24 * 365)),
+        max_upload_bytes=env.int("CXR_MAX_UPLOAD_BYTES", 64 * 1024 * 1024, validate=Range(min=1024)),
+        model_dir=env.path("CXR_MODEL_DIR", default_model_dir(BASE_DIR / "ml" / "zoo")).absolute(),
+        runtime=cast(Runtime, env.str("CXR_RUNTIME", "onnx", validate=OneOf(["onnx", "keras"], error="It must be one of: {choices}."))),
+        analysis_time_limit=analysis_time_limit,
+        time_zone=env.str("TIME_ZONE", "UTC", validate=_known_time_zone),
+        log_level=env.str(
+            "LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"], error="It must be one of: {choices}.")
+        ),
+    )
+
+
+def _malformed(name: str, reason: str) -> str:
+    return f"The environment variable {name} is malformed: {reason}"
+
+
+def read_environment() -> Environment:
+    """The settings of this process. A missing or malformed one raises ``BadSetting``, which ends the process with its text."""
+    try:
+        return _read(FileAwareEnv(strip_whitespace=True))
+    except EnvValidationError as error:
+        name = error.args[0].split('"')[1]
+        reasons = error.error_messages if isinstance(error.error_messages, list) else [error.args[0]]
+        raise BadSetting(_malformed(name, " ".join(map(str, reasons)))) from None
+    except EnvError as error:
+        name = error.args[0].split('"')[1]
+        raise BadSetting(f"The environment variable {name} is missing: CXR_MODE=production has no default for it.") from None
+    except (ValueError, OSError) as error:
+        raise BadSetting(f"The settings could not be read: {error}") from None

@@ -1,0 +1,28 @@
+"""The addresses of the portal."""
+
+from allauth.account.decorators import secure_admin_login
+from csp.constants import SELF, UNSAFE_INLINE
+from csp.decorators import csp_update
+from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from cxr_portal.health import healthz
+
+admin.autodiscover()
+# One login for all, with its rate limits: the admin site's own form has none.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+# Swagger UI writes style attributes into its page; that page shows the schema and nothing of a patient.
+api_page = csp_update({"style-src": [SELF, UNSAFE_INLINE]})(SpectacularSwaggerSplitView.as_view(url_name="schema"))
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("accounts/", include("allauth.account.urls")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("diagnosis.api.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", login_not_required(api_page), name="api_docs"),
+    path("", include("diagnosis.web.urls")),
+]
