@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 from django.conf import settings
+
 from ml.imaging import load_image
-from ml.serving import ModelOutput, ServedModel, load_model
+from ml.serving import ModelIntegrityError, ModelOutput, ServedModel, load_model
 from ml.serving import heat_map as serving_heat_map
+
+__all__ = ["ModelIntegrityError", "ModelOutput", "analyse", "heat_map", "served_model"]
 
 
 @functools.cache

@@ -24,7 +24,10 @@ def _login_failed(*, credentials: dict[str, Any], **_: Any) -> None:
     # Only names that exist are kept: people type passwords into the name field.
     known = User.objects.filter(username=tried).exists()
     audit_record(
-        actor=None, action=AuditAction.LOGIN_FAILED, actor_name=str(tried) if known else "unknown account", succeeded=False
+        actor=None,
+        action=AuditAction.LOGIN_FAILED,
+        actor_name=str(tried) if known else "unknown account",
+        succeeded=False,
     )
 
 

@@ -28,8 +28,23 @@ class Act(StrEnum):
     SIGN_REVIEW = "sign a read"
 
 
+class NotAllowed(PermissionDenied):
+    """A role does not allow an act. Its text is written for the person at the screen."""
+
+    def __init__(self, user: User, act: Act, site: Site) -> None:
+        super().__init__(f"Your role at {site} does not allow you to {act}. Ask an administrator of {site}.")
+        self.user, self.act, self.site = user, act, site
+
+
 _CLINICAL = frozenset(
-    {Act.VIEW_RECORDS, Act.UPLOAD, Act.ADD_PATIENT, Act.ADD_LAB_RESULT, Act.ADD_SYMPTOM_NOTE, Act.RUN_ANALYSIS}
+    {
+        Act.VIEW_RECORDS,
+        Act.UPLOAD,
+        Act.ADD_PATIENT,
+        Act.ADD_LAB_RESULT,
+        Act.ADD_SYMPTOM_NOTE,
+        Act.RUN_ANALYSIS,
+    }
 )
 
 ALLOWED: Mapping[Role, frozenset[Act]] = {
@@ -58,9 +73,9 @@ def may(user: User | AnonymousUser, act: Act, site: Site) -> bool:
 
 
 def require(user: User | AnonymousUser, act: Act, site: Site) -> None:
-    """Raises ``PermissionDenied`` with a sentence for the person when ``user`` may not do ``act`` at ``site``."""
+    """Raises ``NotAllowed``, a ``PermissionDenied`` with a sentence for the person, when ``user`` may not do ``act``."""
     if not may(user, act, site):
-        raise PermissionDenied(f"Your role at {site} does not allow you to {act}. Ask an administrator of {site}.")
+        raise NotAllowed(user, act, site)
 
 
 def sites_where(user: User | AnonymousUser, act: Act) -> QuerySet[Site]:

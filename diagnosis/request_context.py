@@ -16,25 +16,27 @@ class RequestContext:
     request_id: str = ""
 
 
-_current: ContextVar[RequestContext] = ContextVar("request_context", default=RequestContext())
+_NO_REQUEST = RequestContext()
+_current: ContextVar[RequestContext | None] = ContextVar("request_context", default=None)
 
 
 def current() -> RequestContext:
-    return _current.get()
+    return _current.get() or _NO_REQUEST
 
 
 class RequestContextMiddleware:
     """Gives every request an id and remembers its address while it is handled.
 
-    The address is ``REMOTE_ADDR``: behind the shipped nginx, gunicorn sees the proxy, and ``XForwardedForMiddleware``-like
-    trust is the deployment's choice (``CXR_TRUSTED_PROXIES``), never the client's.
+    The address is ``REMOTE_ADDR``; behind trusted proxies ``ForwardedAddressMiddleware`` has corrected it before.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        context = RequestContext(ip_address=request.META.get("REMOTE_ADDR") or None, request_id=uuid.uuid4().hex)
+        context = RequestContext(
+            ip_address=request.META.get("REMOTE_ADDR") or None, request_id=uuid.uuid4().hex
+        )
         token = _current.set(context)
         try:
             response = self.get_response(request)

@@ -10,7 +10,6 @@ from django.contrib.auth.hashers import make_password
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
-from ml.imaging import render_jpeg
 
 from diagnosis.models import (
     Image,
@@ -25,6 +24,7 @@ from diagnosis.models import (
     SymptomNote,
     User,
 )
+from ml.imaging import render_jpeg
 
 LABELS = [
     {"code": "covid19", "display": "COVID-19"},
@@ -149,12 +149,16 @@ class PredictionFactory(factory.django.DjangoModelFactory):
             label="covid19",
             probabilities={"covid19": 0.81, "viral_pneumonia": 0.12, "normal": 0.07},
             operating_point={"rule": "argmax"},
-            activation_maps=factory.LazyFunction(lambda: npy(np.random.default_rng(0).random((3, 5, 5), dtype=np.float32))),
+            activation_maps=factory.LazyFunction(
+                lambda: npy(np.random.default_rng(0).random((3, 5, 5), dtype=np.float32))
+            ),
             timings={"network": 0.003},
             finished_at=factory.LazyFunction(timezone.now),
         )
         failed = factory.Trait(
-            status="failed", reason="The analysis took too long and was stopped.", finished_at=factory.LazyFunction(timezone.now)
+            status="failed",
+            reason="The analysis took too long and was stopped.",
+            finished_at=factory.LazyFunction(timezone.now),
         )
 
     image = factory.SubFactory(ImageFactory)

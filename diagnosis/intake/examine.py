@@ -9,9 +9,9 @@ from typing import Any
 
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
-from ml.imaging import DEFAULT_LIMITS, FileKind, ImageRefused, Limits, load_image, render_jpeg
 
 from diagnosis.intake.dicom_header import DicomHeader, read_header
+from ml.imaging import DEFAULT_LIMITS, FileKind, ImageRefused, Limits, load_image, render_jpeg
 
 PREVIEW_SIDE = 2048
 THUMBNAIL_SIDE = 256
@@ -33,7 +33,11 @@ class ExaminedFile:
     @property
     def header_json(self) -> dict[str, Any]:
         """The header as JSON holds it: dates and times in ISO 8601, empty for PNG and JPEG."""
-        return json.loads(json.dumps(dataclasses.asdict(self.header), cls=DjangoJSONEncoder)) if self.header else {}
+        return (
+            json.loads(json.dumps(dataclasses.asdict(self.header), cls=DjangoJSONEncoder))
+            if self.header
+            else {}
+        )
 
 
 def limits() -> Limits:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import unicodedata
 import uuid
+from pathlib import PurePosixPath
 
 from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
-from ml.imaging import ImageRefused
 
 from diagnosis import policies
 from diagnosis.intake.examine import ExaminedFile, examine, too_large
@@ -25,6 +24,7 @@ from diagnosis.services.studies import (
     incoming_file_add,
     stored_twin,
 )
+from ml.imaging import ImageRefused
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,9 @@ def receive_file(*, actor: User, site: Site, upload: UploadedFile) -> Receipt:
         file_duplicate(actor=actor, image=image)
         return Receipt(name, FileOutcome.DUPLICATE, reason, image=image)
     try:
-        return Receipt(name, FileOutcome.WAITING, incoming=_keep(actor=actor, site=site, name=name, examined=examined))
+        return Receipt(
+            name, FileOutcome.WAITING, incoming=_keep(actor=actor, site=site, name=name, examined=examined)
+        )
     except IntegrityError:
         waiting = IncomingFile.objects.get(uploaded_by=actor, site=site, sha256=examined.sha256)
         return Receipt(name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting, was_waiting=True)
@@ -98,6 +100,6 @@ def _keep(*, actor: User, site: Site, name: str, examined: ExaminedFile) -> Inco
 
 def shown_name(name: str) -> str:
     """The sender's file name, fit to be shown: no folders, no control or direction-changing characters, 255 at most."""
-    base = os.path.basename(name.replace("\\", "/"))
+    base = PurePosixPath(name.replace("\\", "/")).name
     clean = "".join(char for char in base if unicodedata.category(char) not in {"Cc", "Cf", "Cs"}).strip()
     return clean[:255] or "unnamed file"

@@ -4,37 +4,40 @@ from __future__ import annotations
 
 import os
 import uuid
+from pathlib import Path
 
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage
 
 
 class DurableFileSystemStorage(FileSystemStorage):
-    """Writes to a temporary name on the same file system, syncs, then renames: a crash or a full disk leaves no half file."""
+    """Writes to a temporary name on the same file system, syncs, then renames.
+
+    A crash or a full disk leaves no half file under a name that a record points to.
+    """
 
     def _save(self, name: str, content: File) -> str:
-        target = self.path(name)
-        folder = os.path.dirname(target)
-        os.makedirs(folder, mode=self.directory_permissions_mode or 0o750, exist_ok=True)
-        temporary = os.path.join(folder, f".{uuid.uuid4().hex}.part")
+        target = Path(self.path(name))
+        target.parent.mkdir(mode=self.directory_permissions_mode or 0o750, parents=True, exist_ok=True)
+        temporary = target.parent / f".{uuid.uuid4().hex}.part"
         try:
-            with open(temporary, "xb") as file:
+            with temporary.open("xb") as file:
                 for chunk in content.chunks():
                     file.write(chunk)
                 file.flush()
                 os.fsync(file.fileno())
             if self.file_permissions_mode is not None:
-                os.chmod(temporary, self.file_permissions_mode)
-            os.replace(temporary, target)
+                temporary.chmod(self.file_permissions_mode)
+            temporary.replace(target)
         except BaseException:
-            if os.path.exists(temporary):
-                os.unlink(temporary)
+            temporary.unlink(missing_ok=True)
             raise
-        self._sync_folder(folder)
+        self._sync_folder(target.parent)
         return name
 
     @staticmethod
-    def _sync_folder(folder: str) -> None:
+    def _sync_folder(folder: Path) -> None:
+        # The new name is durable only once the folder that holds it is.
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)

@@ -21,7 +21,9 @@ class StoredFile(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey("diagnosis.Site", on_delete=models.PROTECT, related_name="+")
     uploaded_by = models.ForeignKey("diagnosis.User", on_delete=models.PROTECT, related_name="+")
-    original_name = models.CharField(max_length=255, help_text="The name that the sender's file had. Shown, never used as a path.")
+    original_name = models.CharField(
+        max_length=255, help_text="The name that the sender's file had. Shown, never used as a path."
+    )
     kind = models.CharField(max_length=8, choices=ImageKind)
     sha256 = models.CharField(max_length=64)
     size = models.PositiveBigIntegerField(help_text="Bytes.")
@@ -30,7 +32,9 @@ class StoredFile(models.Model):
     file = models.FileField(max_length=200)
     preview = models.FileField(max_length=200)
     thumbnail = models.FileField(max_length=200)
-    header = models.JSONField(default=dict, help_text="What was read from the DICOM header; empty for PNG and JPEG.")
+    header = models.JSONField(
+        default=dict, help_text="What was read from the DICOM header; empty for PNG and JPEG."
+    )
 
     objects = SiteScopedQuerySet.as_manager()
 
@@ -50,7 +54,9 @@ class IncomingFile(StoredFile):
     class Meta:
         ordering = ["received_at", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["uploaded_by", "site", "sha256"], name="incoming_file_once_per_uploader"),
+            models.UniqueConstraint(
+                fields=["uploaded_by", "site", "sha256"], name="incoming_file_once_per_uploader"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -59,9 +59,12 @@ class LabResult(models.Model):
         ordering = ["-collected_at", "-id"]
         constraints = [
             models.CheckConstraint(condition=models.Q(result__in=PcrResult.values), name="lab_result_known"),
-            models.CheckConstraint(condition=models.Q(specimen__in=Specimen.values), name="lab_specimen_known"),
             models.CheckConstraint(
-                condition=models.Q(received_at__isnull=True) | models.Q(received_at__gte=models.F("collected_at")),
+                condition=models.Q(specimen__in=Specimen.values), name="lab_specimen_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(received_at__isnull=True)
+                | models.Q(received_at__gte=models.F("collected_at")),
                 name="lab_result_received_after_collected",
                 violation_error_message="The result cannot have been received before the sample was collected.",
             ),
@@ -78,4 +81,6 @@ class LabResult(models.Model):
             if value is not None and value > now:
                 raise ValidationError({field: "This time lies in the future. Enter when it really happened."})
         if self.ct_value is not None and self.result == PcrResult.NOT_DETECTED:
-            raise ValidationError({"ct_value": "A sample in which nothing was detected has no Ct value. Leave it empty."})
+            raise ValidationError(
+                {"ct_value": "A sample in which nothing was detected has no Ct value. Leave it empty."}
+            )

@@ -29,7 +29,8 @@ def validate_birth_date(value: dt.date) -> None:
         raise ValidationError("The birth date lies in the future. Check the year.")
     if today.year - value.year > OLDEST_AGE_YEARS:
         raise ValidationError(
-            "The birth date is more than %(years)d years ago. Check the year.", params={"years": OLDEST_AGE_YEARS}
+            "The birth date is more than %(years)d years ago. Check the year.",
+            params={"years": OLDEST_AGE_YEARS},
         )
 
 

@@ -19,24 +19,34 @@ FINAL_STATUSES = (PredictionStatus.DONE, PredictionStatus.FAILED, PredictionStat
 
 
 class Prediction(models.Model):
-    """One image × one model version. The row is the job; the broker's message is only a hint to look at it."""
+    """One image by one model version. The row is the job; the broker's message is only a hint to look at it."""
 
     site_lookup = "image__site"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     image = models.ForeignKey("diagnosis.Image", on_delete=models.PROTECT, related_name="predictions")
-    model_version = models.ForeignKey("diagnosis.ModelVersion", on_delete=models.PROTECT, related_name="predictions")
-    status = models.CharField(max_length=8, choices=PredictionStatus, default=PredictionStatus.QUEUED, editable=False)
+    model_version = models.ForeignKey(
+        "diagnosis.ModelVersion", on_delete=models.PROTECT, related_name="predictions"
+    )
+    status = models.CharField(
+        max_length=8, choices=PredictionStatus, default=PredictionStatus.QUEUED, editable=False
+    )
     probabilities = models.JSONField(default=dict, help_text="Label code → probability in 0..1.")
-    operating_point = models.JSONField(default=dict, help_text="The rule that turned probabilities into the label.")
+    operating_point = models.JSONField(
+        default=dict, help_text="The rule that turned probabilities into the label."
+    )
     label = models.CharField(max_length=64, blank=True)
     activation_maps = models.BinaryField(
         null=True, help_text="float32 array (labels, rows, columns) as .npy: the raw class-activation maps."
     )
     timings = models.JSONField(default=dict, help_text="Step → seconds.")
-    reason = models.CharField(max_length=500, blank=True, help_text="Why it failed or was refused, for the person who reads it.")
+    reason = models.CharField(
+        max_length=500, blank=True, help_text="Why it failed or was refused, for the person who reads it."
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
-    lease_until = models.DateTimeField(null=True, help_text="A running analysis whose lease has run out is taken up again.")
+    lease_until = models.DateTimeField(
+        null=True, help_text="A running analysis whose lease has run out is taken up again."
+    )
     requested_at = models.DateTimeField(auto_now_add=True)
     queued_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
@@ -46,10 +56,15 @@ class Prediction(models.Model):
     class Meta:
         ordering = ["requested_at", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["image", "model_version"], name="prediction_once_per_model_version"),
-            models.CheckConstraint(condition=models.Q(status__in=PredictionStatus.values), name="prediction_status_known"),
+            models.UniqueConstraint(
+                fields=["image", "model_version"], name="prediction_once_per_model_version"
+            ),
             models.CheckConstraint(
-                condition=~models.Q(status="done") | (~models.Q(label="") & models.Q(activation_maps__isnull=False)),
+                condition=models.Q(status__in=PredictionStatus.values), name="prediction_status_known"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status="done")
+                | (~models.Q(label="") & models.Q(activation_maps__isnull=False)),
                 name="prediction_done_has_label_and_maps",
             ),
             models.CheckConstraint(
@@ -59,7 +74,9 @@ class Prediction(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["queued_at"], condition=models.Q(status__in=["queued", "running"]), name="prediction_unfinished"
+                fields=["queued_at"],
+                condition=models.Q(status__in=["queued", "running"]),
+                name="prediction_unfinished",
             ),
         ]
 

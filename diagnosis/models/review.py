@@ -43,7 +43,9 @@ class Review(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey("diagnosis.Study", on_delete=models.PROTECT, related_name="reviews")
-    follows = models.OneToOneField("self", null=True, blank=True, on_delete=models.PROTECT, related_name="followed_by")
+    follows = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="followed_by"
+    )
     reader = models.ForeignKey("diagnosis.User", on_delete=models.PROTECT, related_name="reviews")
     decision = models.CharField(max_length=8, choices=Decision)
     label = models.CharField(max_length=64)
@@ -51,7 +53,7 @@ class Review(models.Model):
     reason = models.CharField(max_length=32, choices=OverrideReason, blank=True)
     note = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
     seen_predictions = models.JSONField(
-        help_text="What the reader had on screen: list of {prediction, label, model_version}; label is empty where there was none."
+        help_text="What the reader had on screen: list of {prediction, label, model_version}; no label, no opinion."
     )
     signed_at = models.DateTimeField(auto_now_add=True)
 
@@ -61,11 +63,16 @@ class Review(models.Model):
         ordering = ["signed_at", "id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["study"], condition=models.Q(follows__isnull=True), name="review_one_first_read_per_study"
+                fields=["study"],
+                condition=models.Q(follows__isnull=True),
+                name="review_one_first_read_per_study",
             ),
-            models.CheckConstraint(condition=models.Q(decision__in=Decision.values), name="review_decision_known"),
             models.CheckConstraint(
-                condition=~models.Q(decision="override") | ~models.Q(reason=""), name="review_override_has_reason"
+                condition=models.Q(decision__in=Decision.values), name="review_decision_known"
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(decision="override") | ~models.Q(reason=""),
+                name="review_override_has_reason",
             ),
             models.CheckConstraint(
                 condition=models.Q(reason__in=["", *OverrideReason.values]), name="review_reason_known"

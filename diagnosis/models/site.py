@@ -10,7 +10,9 @@ from diagnosis.models.scoped import SiteScopedQuerySet
 
 def validate_time_zone(value: str) -> None:
     if value not in zoneinfo.available_timezones():
-        raise ValidationError("“%(value)s” is not a time zone. Write it like Europe/Madrid.", params={"value": value})
+        raise ValidationError(
+            "“%(value)s” is not a time zone. Write it like Europe/Madrid.", params={"value": value}
+        )
 
 
 class Site(models.Model):

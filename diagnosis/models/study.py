@@ -36,7 +36,9 @@ class Study(models.Model):
         null=True, blank=True, help_text="When the image was taken, where the file or the doctor says so."
     )
     priority = models.CharField(max_length=8, choices=Priority, default=Priority.ROUTINE)
-    status = models.CharField(max_length=16, choices=StudyStatus, default=StudyStatus.ANALYSING, editable=False)
+    status = models.CharField(
+        max_length=16, choices=StudyStatus, default=StudyStatus.ANALYSING, editable=False
+    )
     submitted_by = models.ForeignKey("diagnosis.User", on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -46,8 +48,12 @@ class Study(models.Model):
         verbose_name_plural = "studies"
         constraints = [
             models.UniqueConstraint(fields=["site", "study_instance_uid"], name="study_uid_unique_at_site"),
-            models.CheckConstraint(condition=models.Q(status__in=StudyStatus.values), name="study_status_known"),
-            models.CheckConstraint(condition=models.Q(priority__in=Priority.values), name="study_priority_known"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=StudyStatus.values), name="study_status_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(priority__in=Priority.values), name="study_priority_known"
+            ),
         ]
         indexes = [models.Index(fields=["site", "-created_at", "-id"], name="study_worklist")]
 

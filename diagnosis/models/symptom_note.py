@@ -81,9 +81,13 @@ class SymptomNote(models.Model):
 
     def clean(self) -> None:
         if self.noted_at is not None and self.noted_at > timezone.now():
-            raise ValidationError({"noted_at": "This time lies in the future. Enter when it really happened."})
+            raise ValidationError(
+                {"noted_at": "This time lies in the future. Enter when it really happened."}
+            )
         if self.onset_date is not None and self.onset_date > timezone.localdate():
-            raise ValidationError({"onset_date": "This day lies in the future. Enter the day of the first symptoms."})
+            raise ValidationError(
+                {"onset_date": "This day lies in the future. Enter the day of the first symptoms."}
+            )
 
 
 class Symptom(models.Model):
@@ -96,8 +100,12 @@ class Symptom(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["note", "code"], name="symptom_once_per_note"),
-            models.CheckConstraint(condition=models.Q(code__in=SymptomCode.values), name="symptom_code_known"),
-            models.CheckConstraint(condition=models.Q(severity__in=Severity.values), name="symptom_severity_known"),
+            models.CheckConstraint(
+                condition=models.Q(code__in=SymptomCode.values), name="symptom_code_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(severity__in=Severity.values), name="symptom_severity_known"
+            ),
         ]
 
     def __str__(self) -> str:

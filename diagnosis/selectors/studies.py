@@ -53,7 +53,9 @@ class SecondOpinion:
     @property
     def token(self) -> str:
         """Names exactly what is on screen: a signature sends it back, and does not count when it has changed."""
-        return ",".join(sorted(f"{p.pk}:{p.status if p.is_final else 'pending'}:{p.label}" for p in self.predictions))
+        return ",".join(
+            sorted(f"{p.pk}:{p.status if p.is_final else 'pending'}:{p.label}" for p in self.predictions)
+        )
 
 
 def current_predictions(images: Iterable[Image]) -> list[Prediction]:
@@ -83,7 +85,9 @@ def second_opinion(study: Study) -> SecondOpinion:
 
 def studies_with_opinion(studies: QuerySet[Study]) -> QuerySet[Study]:
     """``studies`` with all that a row or a page shows, in a number of queries that does not grow."""
-    predictions = Prediction.objects.select_related("model_version").defer("activation_maps", "model_version__card")
+    predictions = Prediction.objects.select_related("model_version").defer(
+        "activation_maps", "model_version__card"
+    )
     latest_pcr = LabResult.objects.filter(patient=OuterRef("patient")).order_by("-collected_at", "-id")
     return (
         studies.select_related("patient", "site", "submitted_by")
@@ -145,7 +149,9 @@ def timeline(patient: Patient) -> list[TimelineEntry]:
     ]
     entries += [
         TimelineEntry("symptoms", note.noted_at, note)
-        for note in SymptomNote.objects.filter(patient=patient).select_related("entered_by").prefetch_related("symptoms")
+        for note in SymptomNote.objects.filter(patient=patient)
+        .select_related("entered_by")
+        .prefetch_related("symptoms")
     ]
     entries += [
         TimelineEntry("study", study.time, study)

@@ -7,8 +7,6 @@ import uuid
 
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.db import DatabaseError
-from ml.imaging import ImageRefused
-from ml.serving import ModelIntegrityError
 
 from diagnosis import inference
 from diagnosis.services.accounts import system_user
@@ -18,6 +16,7 @@ from diagnosis.services.predictions import (
     prediction_record,
     prediction_refuse,
 )
+from ml.imaging import ImageRefused
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +31,7 @@ def analysis_run(*, prediction_id: str) -> None:
     """
     try:
         model = inference.served_model()
-    except ModelIntegrityError:
+    except inference.ModelIntegrityError:
         logger.exception("The model cannot be used; analyses stay queued.")
         return
     prediction = prediction_claim(prediction_id=prediction_id)

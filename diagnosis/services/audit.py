@@ -88,7 +88,11 @@ def first_broken_event() -> int | None:
     """The sequence number of the first event that does not fit the chain; ``None`` when the whole chain holds."""
     previous_hash, expected_seq = GENESIS_HASH, 1
     for event in AuditEvent.objects.order_by("seq").iterator():
-        if event.seq != expected_seq or event.previous_hash != previous_hash or event.hash != event_hash(event):
+        if (
+            event.seq != expected_seq
+            or event.previous_hash != previous_hash
+            or event.hash != event_hash(event)
+        ):
             return expected_seq
         previous_hash, expected_seq = event.hash, event.seq + 1
     head = AuditHead.objects.get(pk=1)

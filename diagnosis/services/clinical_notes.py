@@ -11,7 +11,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from diagnosis import policies
-from diagnosis.models import AuditAction, LabResult, Patient, Severity, Specimen, Symptom, SymptomCode, SymptomNote, User
+from diagnosis.models import (
+    AuditAction,
+    LabResult,
+    Patient,
+    Severity,
+    Specimen,
+    Symptom,
+    SymptomCode,
+    SymptomNote,
+    User,
+)
 from diagnosis.services.audit import audit_record
 
 
@@ -85,10 +95,14 @@ def symptom_note_add(
         entered_by=actor,
     )
     note.full_clean()
-    if not (symptoms or onset_date or temperature_c or spo2_percent or exposure or vaccination or text.strip()):
+    if not (
+        symptoms or onset_date or temperature_c or spo2_percent or exposure or vaccination or text.strip()
+    ):
         raise ValidationError("The note is empty. Enter at least one symptom, measurement or remark.")
     note.save(force_insert=True)
-    Symptom.objects.bulk_create(Symptom(note=note, code=code, severity=severity) for code, severity in symptoms.items())
+    Symptom.objects.bulk_create(
+        Symptom(note=note, code=code, severity=severity) for code, severity in symptoms.items()
+    )
     audit_record(
         actor=actor, action=AuditAction.SYMPTOM_NOTE_ADDED, site=patient.site, patient=patient, target=note
     )

@@ -21,9 +21,13 @@ def model_version_register(
     known = ModelVersion.objects.filter(name=name, version=version).first()
     if known is not None:
         if known.sha256 != sha256:
-            raise ValueError(f"{name} {version} is on record with other contents. Give a changed model a new version.")
+            raise ValueError(
+                f"{name} {version} is on record with other contents. Give a changed model a new version."
+            )
         return known
-    model_version = ModelVersion.objects.create(name=name, version=version, sha256=sha256, labels=labels, card=card)
+    model_version = ModelVersion.objects.create(
+        name=name, version=version, sha256=sha256, labels=labels, card=card
+    )
     audit_record(
         actor=actor,
         action=AuditAction.MODEL_REGISTERED,
@@ -41,5 +45,7 @@ def model_version_activate(*, actor: User, model_version: ModelVersion, reason: 
     ModelVersion.objects.filter(is_active=True).update(is_active=False)
     ModelVersion.objects.filter(pk=model_version.pk).update(is_active=True)
     model_version.refresh_from_db()
-    audit_record(actor=actor, action=AuditAction.MODEL_ACTIVATED, target=model_version, details={"reason": reason})
+    audit_record(
+        actor=actor, action=AuditAction.MODEL_ACTIVATED, target=model_version, details={"reason": reason}
+    )
     return model_version

@@ -35,13 +35,17 @@ def messages_relay(*, ids: list[int] | None = None, limit: int = 500) -> int:
     for message_id in list(waiting[:limit]):
         try:
             with transaction.atomic():
-                message = OutboxMessage.objects.select_for_update(skip_locked=True).filter(pk=message_id).first()
+                message = (
+                    OutboxMessage.objects.select_for_update(skip_locked=True).filter(pk=message_id).first()
+                )
                 if message is None:
                     continue  # Another relay has it.
                 current_app.send_task(message.task, kwargs=message.kwargs, retry=False)
                 message.delete()
         except (OperationalError, OSError):
-            logger.warning("The broker does not take messages; they stay in the outbox.", extra={"outbox": message_id})
+            logger.warning(
+                "The broker does not take messages; they stay in the outbox.", extra={"outbox": message_id}
+            )
             break
         sent += 1
     return sent

@@ -32,17 +32,23 @@ def patient_create(
     try:
         with transaction.atomic():
             patient.save(force_insert=True)
-            audit_record(actor=actor, action=AuditAction.PATIENT_CREATED, site=site, patient=patient, target=patient)
+            audit_record(
+                actor=actor, action=AuditAction.PATIENT_CREATED, site=site, patient=patient, target=patient
+            )
     except IntegrityError:
         raise ValidationError(
-            {"mrn": "A patient with this record number exists already. Choose that patient, or correct the number."}
+            {
+                "mrn": "A patient with this record number exists already. Choose that patient, or correct the number."
+            }
         ) from None
     return patient
 
 
 def _new_patient(*, site: Site, mrn: str, person_name: str, birth_date: dt.date | None, sex: str) -> Patient:
     """An unsaved patient whose fields are right; whether the record number is free shows when it is saved."""
-    patient = Patient(site=site, mrn=mrn.strip(), person_name=person_name.strip(), birth_date=birth_date, sex=sex)
+    patient = Patient(
+        site=site, mrn=mrn.strip(), person_name=person_name.strip(), birth_date=birth_date, sex=sex
+    )
     patient.full_clean(validate_unique=False, validate_constraints=False)
     return patient
 
@@ -108,7 +114,9 @@ def patient_identify_or_create(
     """Like ``patient_identify``, and creates the patient where there is none."""
 
     def identify() -> Patient | None:
-        return patient_identify(actor=actor, site=site, identity=identity, differences_accepted=differences_accepted)
+        return patient_identify(
+            actor=actor, site=site, identity=identity, differences_accepted=differences_accepted
+        )
 
     if patient := identify():
         return patient
@@ -124,7 +132,9 @@ def patient_identify_or_create(
 def patient_open(*, actor: User, patient: Patient) -> Patient:
     """Put on record that ``actor`` looked at this patient."""
     policies.require(actor, policies.Act.VIEW_RECORDS, patient.site)
-    audit_record(actor=actor, action=AuditAction.PATIENT_VIEWED, site=patient.site, patient=patient, target=patient)
+    audit_record(
+        actor=actor, action=AuditAction.PATIENT_VIEWED, site=patient.site, patient=patient, target=patient
+    )
     return patient
 
 

@@ -21,7 +21,7 @@ from diagnosis.services.outbox import message_enqueue
 from diagnosis.services.transitions import PredictionEvent, StudyEvent
 
 if TYPE_CHECKING:
-    from ml.serving import ModelOutput
+    from diagnosis.inference import ModelOutput
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,9 @@ def study_apply(*, study: Study, event: StudyEvent) -> None:
 
 
 def _study_settle(study: Study) -> None:
-    Study.objects.select_for_update().get(pk=study.pk)  # Two images that finish together must not both see the other unfinished.
+    Study.objects.select_for_update().get(
+        pk=study.pk
+    )  # Two images that finish together must not both see the other unfinished.
     unfinished = Prediction.objects.filter(
         image__study=study, status__in=[PredictionStatus.QUEUED, PredictionStatus.RUNNING]
     )
@@ -83,7 +85,11 @@ def prediction_request(*, actor: User, image: Image) -> Prediction | None:
 def prediction_run_again(*, actor: User, prediction: Prediction) -> Prediction:
     """Queue a failed analysis once more. Raises ``Conflict`` when it is not in a failed state (any more)."""
     policies.require(actor, policies.Act.RUN_ANALYSIS, prediction.image.site)
-    prediction = Prediction.objects.select_for_update(of=("self",)).select_related("image__study").get(pk=prediction.pk)
+    prediction = (
+        Prediction.objects.select_for_update(of=("self",))
+        .select_related("image__study")
+        .get(pk=prediction.pk)
+    )
     prediction.status = transitions.prediction_next(prediction.status, PredictionEvent.RUN_AGAIN)
     prediction.reason, prediction.attempts, prediction.finished_at = "", 0, None
     prediction.queued_at, prediction.lease_until = timezone.now(), None
@@ -108,16 +114,18 @@ def prediction_claim(*, prediction_id: str) -> Prediction | None:
     )
     if not claimed:
         return None
-    return Prediction.objects.select_related("image__study", "image__site", "model_version").get(pk=prediction_id)
+    return Prediction.objects.select_related("image__study", "image__site", "model_version").get(
+        pk=prediction_id
+    )
 
 
 def _finish(prediction: Prediction, event: PredictionEvent, **values: object) -> bool:
     """Close the attempt that ``prediction`` was claimed for; ``False`` when another attempt took over meanwhile."""
     status = transitions.prediction_next(prediction.status, event)
     return bool(
-        Prediction.objects.filter(pk=prediction.pk, status=prediction.status, attempts=prediction.attempts).update(
-            status=status, lease_until=None, finished_at=timezone.now(), **values
-        )
+        Prediction.objects.filter(
+            pk=prediction.pk, status=prediction.status, attempts=prediction.attempts
+        ).update(status=status, lease_until=None, finished_at=timezone.now(), **values)
     )
 
 

@@ -8,14 +8,19 @@ from django.db import IntegrityError, transaction
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.models import AuditAction, Decision, OverrideReason, Review, Study, User
-from diagnosis.selectors.studies import SecondOpinion, current_review, reader_labels, second_opinion, studies_with_opinion
+from diagnosis.selectors.studies import (
+    SecondOpinion,
+    current_review,
+    reader_labels,
+    second_opinion,
+    studies_with_opinion,
+)
 from diagnosis.services.audit import audit_record
 from diagnosis.services.predictions import study_apply
 from diagnosis.services.transitions import StudyEvent
 
-OPINION_CHANGED = (
-    "The second opinion changed while you were reading. Nothing was signed: look at the new result, then decide again."
-)
+OPINION_CHANGED = "The second opinion changed while you were reading. Nothing was signed: "
+    "look at the new result, then decide again."
 
 
 def _read_meanwhile(review: Review | None) -> Conflict:
@@ -71,7 +76,8 @@ def review_sign(
         reason=reason,
         note=note.strip(),
         seen_predictions=[
-            {"prediction": str(p.pk), "label": p.label, "model_version": str(p.model_version)} for p in opinion.predictions
+            {"prediction": str(p.pk), "label": p.label, "model_version": str(p.model_version)}
+            for p in opinion.predictions
         ],
     )
     review.full_clean(validate_unique=False, validate_constraints=False)
@@ -104,7 +110,9 @@ def _label_require(*, decision: str, label: str, opinion: SecondOpinion, labels:
         if not opinion.has_label:
             raise NotPossible("There is no single second opinion to confirm. Choose a label of your own.")
         if label not in ("", opinion.label):
-            raise ValidationError({"label": "To confirm means to sign the second opinion's label. Override it instead."})
+            raise ValidationError(
+                {"label": "To confirm means to sign the second opinion's label. Override it instead."}
+            )
         return opinion.label
     if decision not in Decision.values:
         raise ValidationError({"decision": "Choose to confirm or to override."})
@@ -116,5 +124,7 @@ def _label_require(*, decision: str, label: str, opinion: SecondOpinion, labels:
     if decision == Decision.OVERRIDE and not seen:
         raise NotPossible("There is no second opinion to override. Sign your read without one.")
     if decision == Decision.OVERRIDE and label == opinion.label:
-        raise ValidationError({"label": "This is the second opinion's own label. Press “Confirm”, or choose another label."})
+        raise ValidationError(
+            {"label": "This is the second opinion's own label. Press “Confirm”, or choose another label."}
+        )
     return label

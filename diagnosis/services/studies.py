@@ -61,7 +61,8 @@ def stored_twin(*, site: Site, sha256: str, sop_instance_uid: str) -> tuple[Imag
         same |= Q(sop_instance_uid=sop_instance_uid)
     # Equal bytes are the stronger statement where both match different images.
     twins = sorted(
-        Image.objects.filter(same, site=site).select_related("study__patient"), key=lambda image: image.sha256 != sha256
+        Image.objects.filter(same, site=site).select_related("study__patient"),
+        key=lambda image: image.sha256 != sha256,
     )
     if not twins:
         return None
@@ -77,14 +78,20 @@ def stored_twin(*, site: Site, sha256: str, sop_instance_uid: str) -> tuple[Imag
 def file_duplicate(*, actor: User, image: Image) -> None:
     """Put on record that ``actor`` brought a file that is stored already."""
     audit_record(
-        actor=actor, action=AuditAction.FILE_DUPLICATE, site=image.site, patient=image.study.patient, target=image
+        actor=actor,
+        action=AuditAction.FILE_DUPLICATE,
+        site=image.site,
+        patient=image.study.patient,
+        target=image,
     )
 
 
 @transaction.atomic
 def file_refuse(*, actor: User, site: Site, code: str) -> None:
     """Put on record that a file of ``actor`` was refused; nothing of the file is kept."""
-    audit_record(actor=actor, action=AuditAction.FILE_REFUSED, site=site, details={"code": code}, succeeded=False)
+    audit_record(
+        actor=actor, action=AuditAction.FILE_REFUSED, site=site, details={"code": code}, succeeded=False
+    )
 
 
 @transaction.atomic
@@ -129,11 +136,17 @@ def study_submit(
     """
     policies.require(actor, policies.Act.UPLOAD, patient.site)
     # Confirmed twice at once, the second would find the first's image and delete its files as a duplicate's.
-    still_waiting = IncomingFile.objects.select_for_update().filter(pk__in=[incoming.pk for incoming in files])
+    still_waiting = IncomingFile.objects.select_for_update().filter(
+        pk__in=[incoming.pk for incoming in files]
+    )
     if len(still_waiting) != len(files):
-        raise Conflict("One of these files was stored or discarded meanwhile. Nothing was stored now: look at the worklist.")
+        raise Conflict(
+            "One of these files was stored or discarded meanwhile. Nothing was stored now: look at the worklist."
+        )
     if any(incoming.site_id != patient.site_id for incoming in files):
-        raise NotPossible("A file and its patient belong to different hospitals. Upload the file again at the right one.")
+        raise NotPossible(
+            "A file and its patient belong to different hospitals. Upload the file again at the right one."
+        )
     differing = [incoming for incoming in files if patient_differences(patient, incoming.header)]
     if differing and not differences_accepted:
         raise PatientDiffers(
@@ -150,7 +163,9 @@ def study_submit(
     receipts: list[Receipt] = []
     for incoming in files:
         twin = stored_twin(
-            site=patient.site, sha256=incoming.sha256, sop_instance_uid=incoming.header.get("sop_instance_uid", "")
+            site=patient.site,
+            sha256=incoming.sha256,
+            sop_instance_uid=incoming.header.get("sop_instance_uid", ""),
         )
         if twin is not None:
             image, reason = twin
@@ -159,15 +174,23 @@ def study_submit(
             receipts.append(Receipt(incoming.original_name, FileOutcome.DUPLICATE, reason, image=image))
         else:
             uid = incoming.header.get("study_instance_uid") or raster_study_uid
-            study = _study_for(actor=actor, patient=patient, uid=uid, header=incoming.header, described=described)
+            study = _study_for(
+                actor=actor, patient=patient, uid=uid, header=incoming.header, described=described
+            )
             image = _image_add(actor=actor, study=study, incoming=incoming)
             receipts.append(Receipt(incoming.original_name, FileOutcome.STORED, image=image))
         incoming.delete()
     return receipts
 
 
-def _study_for(*, actor: User, patient: Patient, uid: str, header: dict[str, Any], described: dict[str, Any]) -> Study:
-    study = Study.objects.select_related("patient", "site").filter(site=patient.site, study_instance_uid=uid).first()
+def _study_for(
+    *, actor: User, patient: Patient, uid: str, header: dict[str, Any], described: dict[str, Any]
+) -> Study:
+    study = (
+        Study.objects.select_related("patient", "site")
+        .filter(site=patient.site, study_instance_uid=uid)
+        .first()
+    )
     if study is not None:
         if study.patient_id != patient.pk:
             raise NotPossible(
@@ -189,7 +212,9 @@ def _study_for(*, actor: User, patient: Patient, uid: str, header: dict[str, Any
     except ValidationError as error:
         raise NotPossible("; ".join(error.messages)) from error
     study.save(force_insert=True)
-    audit_record(actor=actor, action=AuditAction.STUDY_CREATED, site=study.site, patient=patient, target=study)
+    audit_record(
+        actor=actor, action=AuditAction.STUDY_CREATED, site=study.site, patient=patient, target=study
+    )
     return study
 
 
@@ -226,7 +251,9 @@ def _image_add(*, actor: User, study: Study, incoming: IncomingFile) -> Image:
     )
     image.save(force_insert=True)
     study_apply(study=study, event=StudyEvent.IMAGE_ADDED)
-    audit_record(actor=actor, action=AuditAction.IMAGE_STORED, site=study.site, patient=study.patient, target=image)
+    audit_record(
+        actor=actor, action=AuditAction.IMAGE_STORED, site=study.site, patient=study.patient, target=image
+    )
     prediction_request(actor=actor, image=image)
     return image
 
@@ -234,7 +261,9 @@ def _image_add(*, actor: User, study: Study, incoming: IncomingFile) -> Image:
 def study_open(*, actor: User, study: Study) -> Study:
     """Put on record that ``actor`` looked at this study."""
     policies.require(actor, policies.Act.VIEW_RECORDS, study.site)
-    audit_record(actor=actor, action=AuditAction.STUDY_VIEWED, site=study.site, patient=study.patient, target=study)
+    audit_record(
+        actor=actor, action=AuditAction.STUDY_VIEWED, site=study.site, patient=study.patient, target=study
+    )
     return study
 
 
@@ -242,6 +271,10 @@ def image_download(*, actor: User, image: Image) -> Image:
     """Put on record that ``actor`` took the original file."""
     policies.require(actor, policies.Act.VIEW_RECORDS, image.site)
     audit_record(
-        actor=actor, action=AuditAction.IMAGE_DOWNLOADED, site=image.site, patient=image.study.patient, target=image
+        actor=actor,
+        action=AuditAction.IMAGE_DOWNLOADED,
+        site=image.site,
+        patient=image.study.patient,
+        target=image,
     )
     return image

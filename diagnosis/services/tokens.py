@@ -6,6 +6,7 @@ import dataclasses
 
 from django.db import transaction
 from knox.models import AuthToken
+from knox.settings import knox_settings
 
 from diagnosis.models import AuditAction, User
 from diagnosis.services.audit import audit_record
@@ -23,7 +24,9 @@ class IssuedToken:
 def token_issue(*, user: User) -> IssuedToken:
     """A new token for ``user``, whose password was checked by the caller. It expires after ``CXR_TOKEN_HOURS``."""
     token, secret = AuthToken.objects.create(user=user)
-    audit_record(actor=user, action=AuditAction.TOKEN_CREATED, target=user, details={"token": token.token_key})
+    audit_record(
+        actor=user, action=AuditAction.TOKEN_CREATED, target=user, details={"token": token.token_key}
+    )
     return IssuedToken(secret, token)
 
 
@@ -36,7 +39,10 @@ def token_revoke(*, actor: User, token: AuthToken) -> None:
 
 @transaction.atomic
 def tokens_revoke_all(*, actor: User, user: User) -> int:
-    """End every token of ``user``: after a new password an old token must not open the door. Returns how many there were."""
+    """End every token of ``user`` and return how many there were.
+
+    After a new password an old token must not open the door.
+    """
     tokens = AuthToken.objects.filter(user=user)
     count = tokens.count()
     if count:

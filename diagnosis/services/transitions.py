@@ -57,7 +57,9 @@ def study_next(status: str, event: StudyEvent) -> StudyStatus:
     try:
         return STUDY_TRANSITIONS[StudyStatus(status), event]
     except KeyError:
-        raise Conflict(f"This study is “{StudyStatus(status).label}”: that is not possible now. Reload the page.") from None
+        raise Conflict(
+            f"This study is “{StudyStatus(status).label}”: that is not possible now. Reload the page."
+        ) from None
 
 
 def prediction_next(status: str, event: PredictionEvent) -> PredictionStatus:

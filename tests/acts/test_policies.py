@@ -30,7 +30,10 @@ def test_a_role_allows_exactly_what_the_table_says(person, site, request):
 
 
 def test_the_workers_may_only_analyse(site):
-    assert {act for act in Act if policies.may(system_user(), act, site)} == {Act.RUN_ANALYSIS, Act.RECORD_ANALYSIS}
+    assert {act for act in Act if policies.may(system_user(), act, site)} == {
+        Act.RUN_ANALYSIS,
+        Act.RECORD_ANALYSIS,
+    }
 
 
 def test_nobody_may_do_anything_before_logging_in(site):

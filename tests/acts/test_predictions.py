@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from django.utils import timezone
 from kombu.exceptions import OperationalError
-from ml.imaging import ImageRefused
-from ml.serving import ModelIntegrityError, ModelOutput
 
 from diagnosis import inference
 from diagnosis.errors import Conflict
+from diagnosis.inference import ModelIntegrityError, ModelOutput
 from diagnosis.models import AuditEvent, OutboxMessage, Prediction, StudyStatus
 from diagnosis.services import outbox
 from diagnosis.services.accounts import system_user
@@ -24,6 +23,7 @@ from diagnosis.services.predictions import (
     prediction_run_again,
     predictions_requeue_stale,
 )
+from ml.imaging import ImageRefused
 from tests.factories import ImageFactory, ModelVersionFactory, PredictionFactory
 
 OUTPUT = ModelOutput(
@@ -211,7 +211,9 @@ def test_a_message_for_a_prediction_that_does_not_exist_is_dropped(prediction, n
     assert fresh(prediction).status == "queued"
 
 
-def test_a_broker_that_is_down_keeps_the_message_in_the_outbox(doctor, image, monkeypatch, django_capture_on_commit_callbacks):
+def test_a_broker_that_is_down_keeps_the_message_in_the_outbox(
+    doctor, image, monkeypatch, django_capture_on_commit_callbacks
+):
     ModelVersionFactory()
 
     def refused(*_, **__):

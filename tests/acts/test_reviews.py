@@ -24,7 +24,9 @@ def token(study):
 
 
 def confirm(reader, study, **changes):
-    return review_sign(actor=reader, study=study, decision="confirm", **{"opinion_token": token(study), **changes})
+    return review_sign(
+        actor=reader, study=study, decision="confirm", **{"opinion_token": token(study), **changes}
+    )
 
 
 def override(reader, study, **changes):
@@ -58,7 +60,9 @@ def test_a_doctor_does_not_sign(doctor, study):
     assert not Review.objects.exists()
 
 
-def test_a_second_radiologist_gets_a_conflict_that_tells_the_first_decision(radiologist, second_radiologist, study):
+def test_a_second_radiologist_gets_a_conflict_that_tells_the_first_decision(
+    radiologist, second_radiologist, study
+):
     override(radiologist, study)
     with pytest.raises(Conflict, match=r"Rafael Reader signed this study first \(overrode .*: Normal\)"):
         confirm(second_radiologist, study)
@@ -115,7 +119,9 @@ def test_a_failed_analysis_does_not_keep_anybody_from_reading(radiologist, site)
 
 def test_a_reader_does_not_pass_over_an_opinion_as_unaided(radiologist, study):
     with pytest.raises(NotPossible, match="confirm it or override it"):
-        review_sign(actor=radiologist, study=study, decision="unaided", label="normal", opinion_token=token(study))
+        review_sign(
+            actor=radiologist, study=study, decision="unaided", label="normal", opinion_token=token(study)
+        )
 
 
 def test_an_image_that_comes_later_gets_a_read_that_follows_the_first(radiologist, second_radiologist, study):

@@ -6,13 +6,14 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
-from ml.phantom import phantom_dicom, phantom_png
 
 from diagnosis.errors import NotPossible
 from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.models import AuditEvent, Image, IncomingFile, OutboxMessage, Patient, Prediction, Study
 from diagnosis.services.patients import patient_create, patient_differences
 from diagnosis.services.studies import FileOutcome, incoming_file_discard, study_submit
+from django.utils import timezone
+from ml.phantom import phantom_dicom, phantom_png
 from tests.factories import ModelVersionFactory, PatientFactory, StudyFactory
 
 SMALL = {"rows": 128, "columns": 120}
@@ -86,9 +87,13 @@ def test_the_same_bytes_are_stored_once(doctor, site, patient, stored_files):
     assert stored_files() == before
 
 
-def test_the_same_sop_instance_uid_with_other_contents_is_not_stored_over_the_first(doctor, site, patient, stored_files):
+def test_the_same_sop_instance_uid_with_other_contents_is_not_stored_over_the_first(
+    doctor, site, patient, stored_files
+):
     uid = "1.2.3.9"
-    study_submit(actor=doctor, patient=patient, files=[receive(doctor, site, dicom(1, sop_instance_uid=uid)).incoming])
+    study_submit(
+        actor=doctor, patient=patient, files=[receive(doctor, site, dicom(1, sop_instance_uid=uid)).incoming]
+    )
     before = stored_files()
     again = receive(doctor, site, dicom(2, sop_instance_uid=uid))
     assert again.outcome is FileOutcome.DUPLICATE
@@ -121,19 +126,27 @@ def test_another_hospital_is_not_told_of_this_ones_files(doctor, outsider, site,
     assert receive(outsider, other_site, content).outcome is FileOutcome.WAITING
 
 
-def test_a_file_that_names_another_patient_is_held_until_a_person_says_they_are_the_same(doctor, site, patient):
+def test_a_file_that_names_another_patient_is_held_until_a_person_says_they_are_the_same(
+    doctor, site, patient
+):
     receipt = receive(doctor, site, dicom(patient_name="Other^Olga"))
     [difference] = patient_differences(patient, receipt.incoming.header)
     assert (difference.in_file, difference.on_record) == ("Other^Olga", "Example^Ana")
     with pytest.raises(NotPossible, match="differs from the chosen patient"):
         study_submit(actor=doctor, patient=patient, files=[receipt.incoming])
     assert not Study.objects.exists()
-    [stored] = study_submit(actor=doctor, patient=patient, files=[receipt.incoming], differences_accepted=True)
+    [stored] = study_submit(
+        actor=doctor, patient=patient, files=[receipt.incoming], differences_accepted=True
+    )
     assert stored.outcome is FileOutcome.STORED
 
 
 def test_a_study_is_never_moved_to_another_patient(doctor, site, patient):
-    study_submit(actor=doctor, patient=patient, files=[receive(doctor, site, dicom(1, study_instance_uid="1.2.5")).incoming])
+    study_submit(
+        actor=doctor,
+        patient=patient,
+        files=[receive(doctor, site, dicom(1, study_instance_uid="1.2.5")).incoming],
+    )
     other = PatientFactory(site=site)
     incoming = receive(doctor, site, dicom(2, study_instance_uid="1.2.5")).incoming
     with pytest.raises(NotPossible, match="study of another patient"):
@@ -176,7 +189,9 @@ def test_a_row_that_cannot_be_written_leaves_no_files(doctor, site, stored_files
     assert stored_files() == []
 
 
-def test_discarding_a_file_removes_its_row_and_its_files(doctor, site, stored_files, django_capture_on_commit_callbacks):
+def test_discarding_a_file_removes_its_row_and_its_files(
+    doctor, site, stored_files, django_capture_on_commit_callbacks
+):
     incoming = receive(doctor, site, dicom()).incoming
     with django_capture_on_commit_callbacks(execute=True):
         incoming_file_discard(actor=doctor, incoming=incoming)
@@ -218,7 +233,7 @@ def test_a_record_number_names_one_patient_of_a_hospital(doctor, site, patient):
     assert Patient.objects.count() == 1
 
 
-@pytest.mark.parametrize("birth_date", [dt.date.today() + dt.timedelta(days=2), dt.date(1850, 1, 1)])
+@pytest.mark.parametrize("birth_date", [timezone.localdate() + dt.timedelta(days=2), dt.date(1850, 1, 1)])
 def test_a_birth_date_that_cannot_be_true_is_refused(doctor, site, birth_date):
     with pytest.raises(ValidationError) as error:
         patient_create(actor=doctor, site=site, mrn="N-2", birth_date=birth_date)

@@ -1,6 +1,5 @@
 """One account of each role at a demo site, with random passwords."""
 
-import os
 import secrets
 from argparse import ArgumentParser
 from pathlib import Path
@@ -10,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from cxr_portal.private_files import write_private
 from diagnosis.models import Role, Site, User
 from diagnosis.services.accounts import membership_set, system_user
 
@@ -29,7 +29,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.CXR_MODE != "embedded":
-            raise CommandError("Demo accounts are for the embedded mode alone. Create real accounts in the admin.")
+            raise CommandError(
+                "Demo accounts are for the embedded mode alone. Create real accounts in the admin."
+            )
         path: Path = options["file"]
         if not path.exists():
             self._make(path)
@@ -49,6 +51,4 @@ class Command(BaseCommand):
             user.save()
             membership_set(actor=system_user(), user=user, site=site, role=role)
             lines.append(f"{role}\t{username}\t{password}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write("\n".join(lines) + "\n")
+        write_private(path, "\n".join(lines) + "\n")

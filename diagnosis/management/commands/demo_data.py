@@ -10,7 +10,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
-from ml.phantom import Variant, phantom_dicom, phantom_jpeg, phantom_png
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 from tqdm import tqdm
 
@@ -20,13 +19,16 @@ from diagnosis.models import IncomingFile, Patient, PcrResult, Severity, Site, S
 from diagnosis.services.clinical_notes import lab_result_add, symptom_note_add
 from diagnosis.services.patients import patient_create
 from diagnosis.services.studies import FileOutcome, study_submit
+from ml.phantom import Variant, phantom_dicom, phantom_jpeg, phantom_png
 
 
 class Command(BaseCommand):
     help = "Load demo patients into the demo site. Safe to run twice."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--images", type=Path, help="A folder of chest X-rays to load in place of the drawn ones.")
+        parser.add_argument(
+            "--images", type=Path, help="A folder of chest X-rays to load in place of the drawn ones."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         site = Site.objects.get(name=DEMO_SITE)
@@ -43,7 +45,9 @@ class Command(BaseCommand):
         if not folder.is_dir():
             raise CommandError(f"{folder} is not a folder. Give the folder that holds the images.")
         stored = refused = 0
-        for path in tqdm(sorted(p for p in folder.rglob("*") if p.is_file()), unit="file", desc="Loading images"):
+        for path in tqdm(
+            sorted(p for p in folder.rglob("*") if p.is_file()), unit="file", desc="Loading images"
+        ):
             upload = SimpleUploadedFile(path.name, path.read_bytes())
             receipt = receive_file(actor=doctor, site=site, upload=upload)
             if receipt.incoming is not None:
@@ -52,7 +56,9 @@ class Command(BaseCommand):
             elif receipt.outcome is FileOutcome.REFUSED:
                 refused += 1
                 self.stderr.write(f"{path.name}: {receipt.reason}")
-        self.stdout.write(f"Loaded {stored} images; {refused} refused; those that were there already were left alone.")
+        self.stdout.write(
+            f"Loaded {stored} images; {refused} refused; those that were there already were left alone."
+        )
 
     @transaction.atomic
     def _store(self, site: Site, doctor: User, incoming: IncomingFile) -> None:
@@ -134,7 +140,12 @@ def _covid_patient(site: Site, doctor: User) -> None:
 
 def _healthy_patient(site: Site, doctor: User) -> None:
     patient = patient_create(
-        actor=doctor, site=site, mrn="DEMO-0002", person_name="Beispiel^Bruno", birth_date=dt.date(1984, 11, 2), sex="M"
+        actor=doctor,
+        site=site,
+        mrn="DEMO-0002",
+        person_name="Beispiel^Bruno",
+        birth_date=dt.date(1984, 11, 2),
+        sex="M",
     )
     lab_result_add(
         actor=doctor,
@@ -187,10 +198,19 @@ def _patient_with_ideographic_name(site: Site, doctor: User) -> None:
 
 def _patient_with_arabic_name(site: Site, doctor: User) -> None:
     patient = patient_create(
-        actor=doctor, site=site, mrn="DEMO-0004", person_name="مثال^ليلى", birth_date=dt.date(1966, 1, 19), sex="F"
+        actor=doctor,
+        site=site,
+        mrn="DEMO-0004",
+        person_name="مثال^ليلى",
+        birth_date=dt.date(1966, 1, 19),
+        sex="F",
     )
     lab_result_add(
-        actor=doctor, patient=patient, result=PcrResult.INDETERMINATE, collected_at=_ago(hours=30), received_at=_ago(hours=6)
+        actor=doctor,
+        patient=patient,
+        result=PcrResult.INDETERMINATE,
+        collected_at=_ago(hours=30),
+        received_at=_ago(hours=6),
     )
     content = phantom_dicom(
         14,
@@ -205,12 +225,22 @@ def _patient_with_arabic_name(site: Site, doctor: User) -> None:
         patient_birth_date="19660119",
         patient_sex="F",
     )
-    study_submit(actor=doctor, patient=patient, files=[_incoming(site, doctor, "chest-ap.dcm", content)], priority="stat")
+    study_submit(
+        actor=doctor,
+        patient=patient,
+        files=[_incoming(site, doctor, "chest-ap.dcm", content)],
+        priority="stat",
+    )
 
 
 def _patient_with_two_images(site: Site, doctor: User) -> None:
     patient = patient_create(
-        actor=doctor, site=site, mrn="DEMO-0005", person_name="Ejemplo^Élodie", birth_date=dt.date(1992, 9, 8), sex="F"
+        actor=doctor,
+        site=site,
+        mrn="DEMO-0005",
+        person_name="Ejemplo^Élodie",
+        birth_date=dt.date(1992, 9, 8),
+        sex="F",
     )
     files = [
         _incoming(site, doctor, "before.jpg", phantom_jpeg(15)),

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from ml.serving import ModelIntegrityError
 
 from diagnosis import inference
 from diagnosis.models import ModelVersion
@@ -25,8 +24,10 @@ class Command(BaseCommand):
                 labels=model.card["labels"],
                 card=model.card,
             )
-        except (ModelIntegrityError, ValueError) as error:
+        except (inference.ModelIntegrityError, ValueError) as error:
             raise CommandError(str(error)) from error
         if not ModelVersion.objects.filter(is_active=True, pk=model_version.pk).exists():
-            model_version_activate(actor=system_user(), model_version=model_version, reason="Configured by CXR_MODEL_DIR.")
+            model_version_activate(
+                actor=system_user(), model_version=model_version, reason="Configured by CXR_MODEL_DIR."
+            )
         self.stdout.write(f"{model_version} gives the second opinion.")
