@@ -19,8 +19,10 @@ from diagnosis.services.audit import audit_record
 from diagnosis.services.predictions import study_apply
 from diagnosis.services.transitions import StudyEvent
 
-OPINION_CHANGED = "The second opinion changed while you were reading. Nothing was signed: "
+OPINION_CHANGED = (
+    "The second opinion changed while you were reading. Nothing was signed: "
     "look at the new result, then decide again."
+)
 
 
 def _read_meanwhile(review: Review | None) -> Conflict:

@@ -6,13 +6,13 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
 from diagnosis.errors import NotPossible
 from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.models import AuditEvent, Image, IncomingFile, OutboxMessage, Patient, Prediction, Study
 from diagnosis.services.patients import patient_create, patient_differences
 from diagnosis.services.studies import FileOutcome, incoming_file_discard, study_submit
-from django.utils import timezone
 from ml.phantom import phantom_dicom, phantom_png
 from tests.factories import ModelVersionFactory, PatientFactory, StudyFactory
 
