@@ -209,19 +209,18 @@ CONTENT_SECURITY_POLICY = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "diagnosis.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
         "rest_framework.parsers.JSONParser",
+        "rest_framework.parsers.FormParser",
         "rest_framework.parsers.MultiPartParser",
     ],
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
-    "PAGE_SIZE": 50,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "diagnosis.api.exceptions.exception_handler",
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(hours=ENVIRONMENT.token_hours), "TOKEN_LIMIT_PER_USER": 10}
 SPECTACULAR_SETTINGS = {
@@ -232,6 +231,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "FileStatusEnum": "diagnosis.api.serializers.uploads.FILE_STATUSES",
+        "PcrResultEnum": "diagnosis.models.PcrResult",
+        "PredictionStatusEnum": "diagnosis.models.PredictionStatus",
+        "StudyStatusEnum": "diagnosis.models.StudyStatus",
+    },
 }
 
 # Jobs. One number, the time that one analysis may take, gives the others: soft limit < hard limit < redelivery.
@@ -281,7 +286,7 @@ if ENVIRONMENT.redis_url:
 else:
     BROKER_DIR = CXR_VAR_DIR / "broker"
     CELERY |= {
-        "broker_url": "cxr_portal.broker:Transport://",
+        "broker_url": "folder://",
         "broker_transport_options": {
             "data_folder_in": str(BROKER_DIR / "messages"),
             "data_folder_out": str(BROKER_DIR / "messages"),
@@ -315,6 +320,7 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["stderr"], "level": ENVIRONMENT.log_level},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "openjpeg": {"level": "WARNING"},
         # Their messages hold the parameters of the query.
         "django.db.backends": {"level": "ERROR"},
     },

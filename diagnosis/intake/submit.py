@@ -91,7 +91,7 @@ def _receive(submission: Submission, upload: UploadedFile) -> Receipt:
     """A DICOM file is stored at once; a picture waits for the others of its study."""
     try:
         receipt = receive_file(actor=submission.actor, site=submission.site, upload=upload)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  Whatever is wrong with one file, the others go on; _refuse logs it.
         return _refuse(submission, shown_name(upload.name or ""), error)
     if receipt.incoming is not None and receipt.incoming.kind == ImageKind.DICOM:
         [receipt] = _store(submission, [receipt])
@@ -109,12 +109,13 @@ def _store(submission: Submission, waiting: Sequence[Receipt]) -> list[Receipt]:
         except IntegrityError:
             # Somebody stored the same patient, study or image at the same moment; now it is there to be found.
             stored = _submit(submission, files)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  As above.
         for receipt in waiting:
             _discard(submission, receipt)
         return [_refuse(submission, receipt.file_name, error) for receipt in waiting]
     return [
-        dataclasses.replace(done, file_name=receipt.file_name) for done, receipt in zip(stored, waiting, strict=True)
+        dataclasses.replace(done, file_name=receipt.file_name)
+        for done, receipt in zip(stored, waiting, strict=True)
     ]
 
 
@@ -153,7 +154,9 @@ def _discard(submission: Submission, receipt: Receipt) -> None:
     try:
         incoming_file_discard(actor=submission.actor, incoming=receipt.incoming)
     except Exception:
-        logger.exception("A refused file stays among the waiting ones.", extra={"incoming": str(receipt.incoming.pk)})
+        logger.exception(
+            "A refused file stays among the waiting ones.", extra={"incoming": str(receipt.incoming.pk)}
+        )
 
 
 def _repeat(submission: Submission, first: Receipt, *, file_name: str) -> Receipt:

@@ -22,7 +22,14 @@ class IssuedToken:
 
 @transaction.atomic
 def token_issue(*, user: User) -> IssuedToken:
-    """A new token for ``user``, whose password was checked by the caller. It expires after ``CXR_TOKEN_HOURS``."""
+    """A new token for ``user``, whose password the caller has checked.
+
+    It ends by itself after ``REST_KNOX["TOKEN_TTL"]``. Of more than ``TOKEN_LIMIT_PER_USER`` the oldest end: a program that
+    never logs out must not lock its account.
+    """
+    newest = AuthToken.objects.filter(user=user).order_by("-created")
+    for token in newest[knox_settings.TOKEN_LIMIT_PER_USER - 1 :]:
+        token.delete()
     token, secret = AuthToken.objects.create(user=user)
     audit_record(
         actor=user, action=AuditAction.TOKEN_CREATED, target=user, details={"token": token.token_key}

@@ -1,0 +1,76 @@
+"""What lists can be searched, filtered and ordered by. What is not named here cannot be asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.exceptions import ValidationError
+from rest_framework.filters import BaseFilterBackend
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from diagnosis.models import Patient, Priority, Study, StudyStatus
+from diagnosis.services.searches import LONGEST_QUERY, query_normalise
+
+
+def search_words(request: Request) -> str:
+    """What ``search`` asks for; the selectors look it up."""
+    query = request.query_params.get("search", "")
+    if len(query) > LONGEST_QUERY:
+        raise ValidationError({"search": f"Search for at most {LONGEST_QUERY} characters."})
+    return query_normalise(query)
+
+
+class SearchParameter(BaseFilterBackend):
+    """Declares ``search``. The query set of the view has used it already."""
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> QuerySet[Any]:
+        return queryset
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": "search",
+                "in": "query",
+                "required": False,
+                "description": view.search_description,
+                "schema": {"type": "string", "maxLength": LONGEST_QUERY},
+            }
+        ]
+
+
+class FilterParameters(DjangoFilterBackend):
+    """Filter sets that tell the names of their parameters, as the framework's own filters do."""
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return [{"name": name} for name in view.filterset_class.base_filters]
+
+
+class StableOrdering(django_filters.OrderingFilter):
+    """Rows that are equal keep one order, so that no row is on two pages or on none."""
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        ordered = super().filter(qs, value)
+        return ordered.order_by(*ordered.query.order_by, "pk") if value else ordered
+
+
+class StudyFilter(django_filters.FilterSet):
+    status = django_filters.ChoiceFilter(choices=StudyStatus.choices)
+    priority = django_filters.ChoiceFilter(choices=Priority.choices)
+    patient = django_filters.UUIDFilter(field_name="patient_id", label="The patient's id.")
+    ordering = StableOrdering(fields=("created_at", "performed_at"))
+
+    class Meta:
+        model = Study
+        fields: list[str] = []
+
+
+class PatientFilter(django_filters.FilterSet):
+    ordering = StableOrdering(fields=("person_name", "mrn", "created_at"))
+
+    class Meta:
+        model = Patient
+        fields: list[str] = []

@@ -1,0 +1,196 @@
+"""Studies with their images, second opinions and reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from diagnosis.api.fields import InputSerializer
+from diagnosis.api.serializers.accounts import PersonSerializer
+from diagnosis.api.serializers.patients import PatientSerializer
+from diagnosis.models import (
+    Decision,
+    Image,
+    ModelVersion,
+    OverrideReason,
+    PcrResult,
+    Prediction,
+    Review,
+    Study,
+)
+from diagnosis.selectors.studies import (
+    SecondOpinion,
+    current_predictions,
+    current_review,
+    reader_labels,
+    second_opinion,
+)
+
+NOTICE = "A second opinion, not a diagnosis."
+
+
+class LabelSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    display = serializers.CharField()
+
+
+class ScoreSerializer(LabelSerializer):
+    probability = serializers.FloatField(min_value=0, max_value=1)
+
+
+class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
+    class Meta:
+        model = ModelVersion
+        fields = ["name", "version", "sha256"]
+        read_only_fields = fields
+
+
+class PredictionSerializer(serializers.ModelSerializer[Prediction]):
+    model_version = ModelVersionSerializer(read_only=True)
+    label_display = serializers.SerializerMethodField()
+    scores = serializers.SerializerMethodField(help_text="Empty until the analysis is done.")
+    can_run_again = serializers.BooleanField(read_only=True)
+    notice = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Prediction
+        fields = [
+            "id", "image", "status", "label", "label_display", "scores", "operating_point", "model_version", "reason",
+            "can_run_again", "timings", "requested_at", "finished_at", "notice",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_label_display(self, prediction: Prediction) -> str:
+        return prediction.label_display if prediction.label else ""
+
+    @extend_schema_field(ScoreSerializer(many=True))
+    def get_scores(self, prediction: Prediction) -> list[dict[str, Any]]:
+        return [
+            {"code": code, "display": display, "probability": probability}
+            for code, display, probability in prediction.scores
+        ]
+
+    def get_notice(self, prediction: Prediction) -> str:
+        return NOTICE
+
+
+class ImageSerializer(serializers.ModelSerializer[Image]):
+    prediction = serializers.SerializerMethodField(help_text="The newest second opinion on this image.")
+
+    class Meta:
+        model = Image
+        fields = [
+            "id", "study", "original_name", "kind", "sha256", "size", "rows", "columns", "sop_instance_uid", "modality",
+            "body_part_examined", "view_position", "laterality", "created_at", "prediction",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field(PredictionSerializer(allow_null=True))
+    def get_prediction(self, image: Image) -> Any:
+        newest = current_predictions([image])
+        return PredictionSerializer(newest[0]).data if newest else None
+
+
+class SeenPredictionSerializer(serializers.Serializer[Any]):
+    prediction = serializers.UUIDField()
+    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
+    model_version = serializers.CharField()
+
+
+class ReviewSerializer(serializers.ModelSerializer[Review]):
+    reader = PersonSerializer(read_only=True)
+    seen_predictions = SeenPredictionSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Review
+        fields = [
+            "id", "study", "follows", "reader", "decision", "label", "label_display", "reason", "note", "seen_predictions",
+            "signed_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class ReviewSignSerializer(InputSerializer):
+    decision = serializers.ChoiceField(choices=Decision.choices)
+    opinion_token = serializers.CharField(
+        allow_blank=True,
+        max_length=10_000,
+        help_text="`second_opinion.token` of the study as the reader saw it.",
+    )
+    label = serializers.CharField(  # type: ignore[assignment]
+        required=False,
+        allow_blank=True,
+        max_length=64,
+        help_text="One of `reader_labels`; may be left out to confirm.",
+    )
+    reason = serializers.ChoiceField(choices=OverrideReason.choices, required=False, allow_blank=True)
+    note = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+
+
+class SecondOpinionSerializer(serializers.Serializer[SecondOpinion]):
+    """What the network says about the study as a whole."""
+
+    label = serializers.CharField(  # type: ignore[assignment]
+        help_text="Empty while nothing is known, and where the images' labels differ."
+    )
+    label_display = serializers.CharField()
+    is_pending = serializers.BooleanField()
+    is_mixed = serializers.BooleanField(help_text="The labels of the study's images differ.")
+    has_failed = serializers.BooleanField()
+    token = serializers.CharField(help_text="Names exactly this opinion: send it back with a signature.")
+    notice = serializers.SerializerMethodField()
+
+    def get_notice(self, opinion: SecondOpinion) -> str:
+        return NOTICE
+
+
+class StudySerializer(serializers.ModelSerializer[Study]):
+    """A study as the lists show it. It must come through ``studies_with_opinion``."""
+
+    patient = PatientSerializer(read_only=True)
+    image_count = serializers.SerializerMethodField()
+    second_opinion = serializers.SerializerMethodField()
+    latest_pcr = serializers.ChoiceField(
+        choices=PcrResult.choices,
+        read_only=True,
+        allow_null=True,
+        help_text="The patient's newest PCR result.",
+    )
+    review = serializers.SerializerMethodField(help_text="The read that counts, once there is one.")
+
+    class Meta:
+        model = Study
+        fields = [
+            "id", "site", "patient", "study_instance_uid", "accession_number", "study_description", "performed_at",
+            "created_at", "priority", "status", "image_count", "second_opinion", "latest_pcr", "review",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_image_count(self, study: Study) -> int:
+        return len(study.images.all())
+
+    @extend_schema_field(SecondOpinionSerializer)
+    def get_second_opinion(self, study: Study) -> Any:
+        return SecondOpinionSerializer(second_opinion(study)).data
+
+    @extend_schema_field(ReviewSerializer(allow_null=True))
+    def get_review(self, study: Study) -> Any:
+        review = current_review(study)
+        return ReviewSerializer(review).data if review else None
+
+
+class StudyDetailSerializer(StudySerializer):
+    submitted_by = PersonSerializer(read_only=True)
+    images = ImageSerializer(many=True, read_only=True)
+    reviews = ReviewSerializer(many=True, read_only=True)
+    reader_labels = serializers.SerializerMethodField(help_text="What a reader may sign.")
+
+    class Meta(StudySerializer.Meta):
+        fields = [*StudySerializer.Meta.fields, "submitted_by", "images", "reviews", "reader_labels"]
+        read_only_fields = fields
+
+    @extend_schema_field(LabelSerializer(many=True))
+    def get_reader_labels(self, study: Study) -> list[dict[str, str]]:
+        return [{"code": code, "display": display} for code, display in reader_labels(study).items()]

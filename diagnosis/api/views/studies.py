@@ -1,0 +1,101 @@
+"""Studies and their reads."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from diagnosis.api.filters import FilterParameters, SearchParameter, StudyFilter, search_words
+from diagnosis.api.schema import errors
+from diagnosis.api.serializers.studies import (
+    ReviewSerializer,
+    ReviewSignSerializer,
+    StudyDetailSerializer,
+    StudySerializer,
+)
+from diagnosis.api.views.base import ListView, PortalView
+from diagnosis.models import Review, Study
+from diagnosis.selectors.studies import studies_with_opinion, worklist
+from diagnosis.services.reviews import review_sign
+from diagnosis.services.searches import search_record
+from diagnosis.services.studies import study_open
+
+
+class StudyListView(ListView):
+    serializer_class = StudySerializer
+    queryset = Study.objects.none()
+    filter_backends = [SearchParameter, FilterParameters]
+    filterset_class = StudyFilter
+    search_description = (
+        "Every word must be part of the patient's name, the record number or the accession number, or be the study's UID. "
+        "Searches are on record."
+    )
+
+    @extend_schema(
+        operation_id="studies_list",
+        summary="The worklist, newest first",
+        responses={200: StudySerializer(many=True), **errors(400)},
+        tags=["studies"],
+    )
+    def get(self, request: Request) -> Response:
+        query = search_words(request)
+        response = self.pages_of(worklist(user=self.person, query=query))
+        search_record(actor=self.person, records="studies", query=query)
+        return response
+
+
+class _OneStudy(PortalView):
+    """An address below that of a study."""
+
+    def study(self, pk: UUID) -> Study:
+        return get_object_or_404(studies_with_opinion(Study.objects.visible_to(self.person)), pk=pk)
+
+
+class StudyView(_OneStudy):
+    serializer_class = StudyDetailSerializer
+
+    @extend_schema(
+        operation_id="studies_retrieve",
+        summary="Open a study",
+        responses={200: StudyDetailSerializer, **errors(404)},
+        tags=["studies"],
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        """On record as an opening of the study."""
+        study = study_open(actor=self.person, study=self.study(pk))
+        return Response(self.get_serializer(study).data)
+
+
+class ReviewListView(_OneStudy, ListView):
+    serializer_class = ReviewSerializer
+    queryset = Review.objects.none()
+
+    @extend_schema(
+        operation_id="reviews_list",
+        summary="Signed reads of a study, oldest first",
+        responses={200: ReviewSerializer(many=True), **errors(400, 404)},
+        tags=["studies"],
+    )
+    def get(self, request: Request, pk: UUID) -> Response:
+        """On record as an opening of the study."""
+        study = study_open(actor=self.person, study=self.study(pk))
+        return self.pages_of(Review.objects.filter(study=study).select_related("reader"))
+
+    @extend_schema(
+        operation_id="reviews_create",
+        summary="Sign a read",
+        request=ReviewSignSerializer,
+        responses={201: ReviewSerializer, **errors(400, 403, 404, 409)},
+        tags=["studies"],
+    )
+    def post(self, request: Request, pk: UUID) -> Response:
+        """A signed read is never edited. 409: somebody else signed first, or the second opinion changed; nothing was signed."""
+        study = self.study(pk)
+        serializer = ReviewSignSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        review = review_sign(actor=self.person, study=study, **serializer.validated_data)
+        return Response(ReviewSerializer(review).data, status=201)
