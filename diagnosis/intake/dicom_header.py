@@ -9,12 +9,13 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
-from ml.imaging import DEFAULT_LIMITS, FileKind, Limits, refusal
-from ml.imaging.dicom import read_data_set, read_transfer_syntax
-from ml.imaging.loading import read_source, refusing, sniff_or_refuse
 from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
+
+from ml.imaging import DEFAULT_LIMITS, FileKind, Limits, refusal
+from ml.imaging.dicom import read_data_set, read_transfer_syntax
+from ml.imaging.loading import read_source, refusing, sniff_or_refuse
 
 #: The longest text of VR LO, and of one component group of VR PN (PS3.5 6.2), which has three groups at most.
 MAX_TEXT = 64
@@ -26,8 +27,8 @@ DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2
 UNDECODED = frozenset("\ufffd\x1b")
 
 SEXES = ("M", "F", "O")
-TIME = re.compile(r"(\d\d):?(?:(\d\d):?(?:(\d\d)(?:\.(\d{1,6}))?)?)?")
-DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)")
+TIME = re.compile(r"(\d\d):?(?:(\d\d):?(?:(\d\d)(?:\.(\d{1,6}))?)?)?", re.ASCII)
+DATE = re.compile(r"(\d{4})(\.?)(\d\d)\2(\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class DicomHeader:
     burned_in_annotation: str
 
 
-TAGS: list[str | int | Any] = [
+TAGS = [
     "SpecificCharacterSet",
     "SOPClassUID",
     "SOPInstanceUID",
@@ -116,7 +117,7 @@ def read_header(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Dic
         if sniff_or_refuse(data) is not FileKind.DICOM:
             raise refusal("unknown_kind")
         transfer_syntax = read_transfer_syntax(data)
-        ds = read_data_set(data, stop_before_pixels=True, specific_tags=TAGS)
+        ds = read_data_set(data, header_of=TAGS)
         return DicomHeader(
             sop_class_uid=_uid(ds, "SOPClassUID"),
             sop_instance_uid=_required_uid(ds, "SOPInstanceUID"),
@@ -152,18 +153,22 @@ def _value(ds: Dataset, keyword: str) -> Any:
     """The element's value, None where it is absent, empty or does not fit its VR."""
     try:
         return ds.get(keyword)
-    except Exception:  # pydicom converts on access and raises whatever the conversion does.
+    except Exception:  # noqa: BLE001 - pydicom converts on access and raises whatever that does
         return None
 
 
 def _string(ds: Dataset, keyword: str) -> str:
+    """The value as text, "" where it is absent or does not fit its VR."""
+    return _printable(_value(ds, keyword))
+
+
+def _printable(value: Any) -> str:
     """The value in one line, as the sender wrote it but for what no text may hold: control characters,
     direction marks.
 
     Several values are kept in one string with DICOM's own separator: a backslash that a sender wrote into a
     single-valued element must not cost the half of it.
     """
-    value = _value(ds, keyword)
     parts = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
     text = "\\".join(str(part) for part in parts if part is not None)
     return "".join(char for char in text if _is_printable(char)).strip()
@@ -185,7 +190,8 @@ def _identity(ds: Dataset, keyword: str, longest: int) -> str:
     """Text that tells whose image it is: faithful, or the file is refused. A shortened or garbled one is
     another person's.
     """
-    text = _string(ds, keyword)
+    # Read directly: what pydicom cannot convert must end in a refusal here, not in an empty name.
+    text = _printable(ds.get(keyword))
     if len(text) > longest:
         raise refusal("invalid_dicom", problem=f"{keyword} is longer than {longest} characters")
     if UNDECODED & set(text) or (not text.isascii() and not _is_character_set_known(ds)):

@@ -1,6 +1,4 @@
-"""Which transfer syntaxes are read, by which decoder, and the checks that make a short or lying codestream
-a refusal.
-"""
+"""Which transfer syntaxes are read, and by which decoder; which codestreams are refused before decoding."""
 
 import struct
 from collections.abc import Mapping
@@ -14,9 +12,11 @@ from PIL import Image
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.pixels import get_decoder
-from pydicom.uid import UID
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import get_j2k_parameters
+from pydicom.uid import UID, JPEG2000TransferSyntaxes
 
+from ml.imaging.jpeg import jpeg_size
 from ml.imaging.refusals import refusal
 
 
@@ -26,8 +26,8 @@ class Codec:
 
     Attributes:
         plugin: pydicom's name of the decoder; empty where pydicom itself unpacks native pixel data. Named,
-            because pydicom
-            would otherwise take whichever it finds first: not the fastest, and not the same on every machine.
+            because pydicom would otherwise take whichever it finds first: not the fastest, and not the same
+            on every machine.
         ends_with: the marker that closes a whole codestream.
         package: what to install where the plugin is optional.
     """
@@ -38,65 +38,79 @@ class Codec:
 
 
 NATIVE = Codec("")
-#: ISO/IEC 10918-1 B.1.1.3 (EOI), 14495-1 C.1.1 (EOI), 15444-1 A.4.4 (EOC): all three use the same two bytes.
+#: EOI of ISO/IEC 10918-1 B.1.1.3 and 14495-1 C.1.1, EOC of 15444-1 A.4.4: the same two bytes.
 END_OF_IMAGE = b"\xff\xd9"
-LOSSLESS_JPEG = Codec("pylibjpeg", END_OF_IMAGE, "pylibjpeg-libjpeg, licence GPL-3.0")
+LIBJPEG = Codec("pylibjpeg", END_OF_IMAGE, "pylibjpeg with pylibjpeg-libjpeg, licence GPL-3.0")
+PILLOW = Codec("pillow", END_OF_IMAGE)
+JPEG_LS = Codec("pyjpegls", END_OF_IMAGE)
+RLE = Codec("ml.imaging")
 
 CODECS: Mapping[str, Codec] = MappingProxyType(
     {
         uid.ImplicitVRLittleEndian: NATIVE,
         uid.ExplicitVRLittleEndian: NATIVE,
         uid.ExplicitVRBigEndian: NATIVE,
-        uid.RLELossless: Codec("pydicom"),
-        uid.JPEGBaseline8Bit: Codec("pillow", END_OF_IMAGE),
-        uid.JPEGExtended12Bit: Codec("pillow", END_OF_IMAGE),
-        uid.JPEGLossless: LOSSLESS_JPEG,
-        uid.JPEGLosslessSV1: LOSSLESS_JPEG,
-        uid.JPEGLSLossless: Codec("pyjpegls", END_OF_IMAGE),
-        uid.JPEGLSNearLossless: Codec("pyjpegls", END_OF_IMAGE),
-        uid.JPEG2000Lossless: Codec("pillow", END_OF_IMAGE),
-        uid.JPEG2000: Codec("pillow", END_OF_IMAGE),
+        uid.RLELossless: RLE,
+        uid.JPEGBaseline8Bit: PILLOW,
+        uid.JPEGExtended12Bit: PILLOW,
+        uid.JPEGLossless: LIBJPEG,
+        uid.JPEGLosslessSV1: LIBJPEG,
+        uid.JPEGLSLossless: JPEG_LS,
+        uid.JPEGLSNearLossless: JPEG_LS,
+        uid.JPEG2000Lossless: PILLOW,
+        uid.JPEG2000: PILLOW,
     }
 )
 
-
-def is_native(transfer_syntax: UID) -> bool:
-    """Whether pixel data of this transfer syntax are uncompressed."""
-    return CODECS[transfer_syntax] is NATIVE
+get_decoder(uid.RLELossless).add_plugin(RLE.plugin, ("ml.imaging.rle", "decode_frame"))
 
 
-def require_decoder(transfer_syntax: UID) -> None:
-    """Raise `ImageRefused` for a transfer syntax that cannot be read here: unsupported_transfer_syntax,
-    plugin_missing.
+def require_decoder(transfer_syntax: UID, bits_stored: int | None = None) -> Codec:
+    """Return the codec of a transfer syntax, for samples of that many bits where they are known already.
+
+    Raises `ImageRefused` where none is here: unsupported_transfer_syntax, plugin_missing.
     """
     codec = CODECS.get(transfer_syntax)
     if codec is None:
         raise refusal("unsupported_transfer_syntax", name=transfer_syntax.name)
+    if transfer_syntax == uid.JPEGExtended12Bit and bits_stored is not None and bits_stored > 8:
+        codec = LIBJPEG  # Pillow's libjpeg is built for 8 bits.
     if codec.package and codec.plugin not in get_decoder(transfer_syntax).available_plugins:
         raise refusal("plugin_missing", name=transfer_syntax.name, plugin=codec.package)
+    return codec
 
 
 def decode(ds: Dataset, transfer_syntax: UID) -> NDArray[Any]:
     """Return the samples of a single-frame data set: (rows, columns), or (rows, columns, 3) RGB for colour.
 
-    Raises `ImageRefused` (truncated, corrupt) for encapsulated data that are not whole; pydicom's errors on
-    damage.
+    Raises `ImageRefused` (truncated, corrupt, plugin_missing) for pixel data that are not whole or are not of
+    the size and the sign that the data set declares; pydicom's errors on other damage.
     """
-    codec = CODECS[transfer_syntax]
-    if codec is not NATIVE:
+    codec = require_decoder(transfer_syntax, ds.BitsStored)
+    if codec is NATIVE:
+        check_native_length(ds)
+    else:
         check_fragments(ds.PixelData)
-        frame = get_frame(ds.PixelData, 0, number_of_frames=1)
+        frame = get_frame(ds.PixelData, 0, number_of_frames=1, extended_offsets=_extended_offsets(ds))
         if not frame.rstrip(b"\x00\xff").endswith(codec.ends_with):
             raise refusal("truncated")
-        check_declared_size(frame, codec, ds.Rows, ds.Columns)
+        if codec is not RLE:
+            check_codestream(frame, transfer_syntax, ds)
     samples, _ = get_decoder(transfer_syntax).as_array(ds, index=0, decoding_plugin=codec.plugin)
     return samples
 
 
+def check_native_length(ds: Dataset) -> None:
+    """Raise `ImageRefused("truncated")` when uncompressed pixel data are shorter than the header says."""
+    samples = ds.Rows * ds.Columns * ds.SamplesPerPixel
+    if ds.PhotometricInterpretation == "YBR_FULL_422":
+        samples = samples // 3 * 2  # PS3.3 C.7.6.3.1.2: two pixels share their colour.
+    if len(ds.PixelData) < samples * ds.BitsAllocated // 8:
+        raise refusal("truncated")
+
+
 def check_fragments(value: bytes) -> None:
-    """Raise `ImageRefused("truncated")` unless the encapsulated value is a whole number of whole items
-    (PS3.5 A.4).
-    """
+    """Raise `ImageRefused` unless the encapsulated value is a whole number of whole items (PS3.5 A.4)."""
     position = 0
     while position < len(value):
         if position + 8 > len(value):
@@ -109,13 +123,24 @@ def check_fragments(value: bytes) -> None:
         raise refusal("truncated")
 
 
-def check_declared_size(frame: bytes, codec: Codec, rows: int, columns: int) -> None:
-    """Raise `ImageRefused("corrupt")` when the codestream's own size is not the data set's, before it is
-    decoded.
+def _extended_offsets(ds: Dataset) -> tuple[bytes, bytes] | None:
+    """The table that pydicom prefers over all others, so that what is checked is what will be decoded."""
+    if "ExtendedOffsetTable" in ds and "ExtendedOffsetTableLengths" in ds:
+        return ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths
+    return None
+
+
+def check_codestream(frame: bytes, transfer_syntax: UID, ds: Dataset) -> None:
+    """Raise `ImageRefused("corrupt")` when a codestream is not of the data set's size, before it is decoded.
 
     The limits were checked against the data set: a codestream of another size would go round them.
     """
-    if codec.plugin == "pillow":
-        size = Image.open(BytesIO(frame), formats=("JPEG", "JPEG2000")).size
-        if size != (columns, rows):
+    if transfer_syntax in JPEG2000TransferSyntaxes:
+        size: tuple[int, int] | None = Image.open(BytesIO(frame), formats=("JPEG2000",)).size
+        # Signed samples in an unsigned image would be shifted by half their range.
+        if get_j2k_parameters(frame).get("is_signed") and not ds.PixelRepresentation:
             raise refusal("corrupt")
+    else:
+        size = jpeg_size(frame)
+    if size != (ds.Columns, ds.Rows):
+        raise refusal("corrupt")

@@ -16,8 +16,16 @@ from pydicom.filereader import read_dataset
 from pydicom.uid import UID
 
 from ml.imaging.colour import grey_of_rgb
-from ml.imaging.decoders import decode, is_native, require_decoder
-from ml.imaging.grey_scale import GreyScale, Lut, Rescale, Window, WindowFunction, display_values
+from ml.imaging.decoders import decode, require_decoder
+from ml.imaging.grey_scale import (
+    STORED_RANGE,
+    GreyScale,
+    Lut,
+    Rescale,
+    Window,
+    WindowFunction,
+    display_values,
+)
 from ml.imaging.image import GreyImage, Limits
 from ml.imaging.kinds import FileKind
 from ml.imaging.refusals import refusal
@@ -35,8 +43,9 @@ COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
 def read_dicom(data: bytes, limits: Limits) -> GreyImage:
-    """Return the grey image of a whole DICOM file. Raises `ImageRefused`, and whatever pydicom raises on
-    damage.
+    """Return the grey image of a whole DICOM file.
+
+    Raises `ImageRefused`, and whatever pydicom and the decoders raise on damage.
     """
     transfer_syntax = read_transfer_syntax(data)
     require_decoder(transfer_syntax)
@@ -47,16 +56,15 @@ def read_dicom(data: bytes, limits: Limits) -> GreyImage:
     check_for_presentation(ds)
     bits_stored, signed = sample_format(ds)
     photometric = photometric_interpretation(ds)
-    check_native_length(ds, transfer_syntax)
     if photometric in COLOUR:
         pixels = grey_of_rgb(decode(ds, transfer_syntax)).astype(np.float32) / np.float32(255)
-        mapping = "stored range"
+        mapping = STORED_RANGE
     else:
         scale = grey_scale(ds, photometric, bits_stored)
         pixels = display_values(decode(ds, transfer_syntax), scale, bits_stored, signed)
         mapping = scale.mapping
     return GreyImage(
-        pixels=np.ascontiguousarray(pixels),
+        pixels=pixels,
         kind=FileKind.DICOM,
         bits_stored=bits_stored,
         photometric_interpretation=photometric,
@@ -75,33 +83,42 @@ def read_transfer_syntax(data: bytes) -> UID:
     file.seek(132)
     # The meta information is always Explicit VR Little Endian (PS3.10 7.1).
     meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag.group != 2)
+    if has_short_element(meta):
+        raise refusal("truncated")
     uid = meta.get("TransferSyntaxUID")
     if not isinstance(uid, UID) or not uid.is_valid:
         raise refusal("invalid_dicom", problem="it does not say how it is encoded (Transfer Syntax UID)")
     return uid
 
 
-def read_data_set(data: bytes, **options: Any) -> FileDataset:
-    """Return the data set of a DICOM file whose transfer syntax has been accepted; `options` are those of
-    `dcmread`.
+def read_data_set(data: bytes, *, header_of: list[str] | None = None) -> FileDataset:
+    """Return the data set of a DICOM file whose transfer syntax is known not to be deflated.
+
+    With `header_of`, the keywords of elements, it holds these alone and the pixels are not read.
 
     Raises `ImageRefused("truncated")` when an element is shorter than it says, or the pixel data have no end.
     """
     file = BytesIO(data)
-    ds = pydicom.dcmread(file, force=False, **options)
-    if any(_is_short(ds.get_item(tag)) for tag in ds.keys()):
-        raise refusal("truncated")
-    # pydicom leaves out pixel data whose end marker is missing, and stays in front of them.
-    if not options and file.tell() < len(data):
+    if header_of is None:
+        ds = pydicom.dcmread(file, force=False)
+        # pydicom leaves out pixel data whose end marker is missing, and stays in front of them.
+        is_whole = file.tell() == len(data)
+    else:
+        ds = pydicom.dcmread(file, force=False, stop_before_pixels=True, specific_tags=[*header_of])
+        is_whole = True
+    if not is_whole or has_short_element(ds):
         raise refusal("truncated")
     return ds
 
 
-def _is_short(element: Any) -> bool:
-    return (
+def has_short_element(ds: Dataset) -> bool:
+    """Whether an element's value is shorter than its length says: the file ends inside it."""
+    elements: list[Any] = [ds.get_item(tag) for tag in list(ds.keys())]
+    return any(
         isinstance(element, RawDataElement)
         and element.length != UNDEFINED_LENGTH
         and len(element.value or b"") < element.length
+        for element in elements
     )
 
 
@@ -119,16 +136,22 @@ def image_size(ds: Dataset) -> tuple[int, int]:
 
 def unsigned_short(ds: Dataset, keyword: str) -> int:
     """Return an element of the Image Pixel module that must be one value of VR US (PS3.3 C.7.6.3)."""
-    element = ds[keyword] if keyword in ds else None
-    if element is None or element.VR != "US" or not isinstance(element.value, int):
-        raise refusal("invalid_dicom", problem=f"{keyword} is missing or is not one unsigned number")
+    if keyword not in ds:
+        raise refusal("invalid_dicom", problem=f"{keyword} is missing")
+    element = ds[keyword]
+    if element.VR != "US" or not isinstance(element.value, int):
+        raise refusal("invalid_dicom", problem=f"{keyword} is not one unsigned number")
     return element.value
 
 
 def check_single_frame(ds: Dataset) -> None:
     """Raise `ImageRefused("several_frames")` for more than one frame; absent means one."""
     frames = ds.get("NumberOfFrames")
-    if frames is not None and int(frames) != 1:
+    if frames is None:
+        return
+    if int(frames) < 1:
+        raise refusal("invalid_dicom", problem="its Number of Frames is less than 1")
+    if int(frames) > 1:
         raise refusal("several_frames")
 
 
@@ -174,18 +197,6 @@ def photometric_interpretation(ds: Dataset) -> str:
     if samples > 1 or photometric in (*COLOUR, "PALETTE COLOR"):
         raise refusal("not_grey")
     raise refusal("invalid_dicom", problem="Photometric Interpretation is missing or unknown")
-
-
-def check_native_length(ds: Dataset, transfer_syntax: UID) -> None:
-    """Raise `ImageRefused("truncated")` when uncompressed pixel data are shorter than the header says
-    (PS3.5 8.1.1).
-    """
-    if is_native(transfer_syntax):
-        samples = ds.Rows * ds.Columns * ds.SamplesPerPixel
-        if ds.PhotometricInterpretation == "YBR_FULL_422":
-            samples = samples // 3 * 2
-        if len(ds.PixelData) < samples * ds.BitsAllocated // 8:
-            raise refusal("truncated")
 
 
 def grey_scale(ds: Dataset, photometric: str, bits_stored: int) -> GreyScale:
@@ -273,10 +284,9 @@ def lut(item: Dataset, *, signed_input: bool) -> Lut:
     if item["LUTDescriptor"].VR == "SS" or signed_input:
         first_value -= (first_value & 0x8000) << 1
     words = _words(item)
-    if len(words) >= count:
-        entries = words[:count]
-    else:
-        entries = words.view(np.uint8)[:count].astype(np.uint16)
+    if len(words) < count:
+        words = words.view(np.uint8).astype(np.uint16)
+    entries = words[:count]
     if not 8 <= bits <= 16 or len(entries) != count or int(entries.max()) >= 2**bits:
         raise refusal("invalid_dicom", problem=problem)
     return Lut(first_value, bits, entries)
@@ -294,12 +304,16 @@ def _words(item: Dataset) -> NDArray[np.uint16]:
 
 
 def padding_range(ds: Dataset) -> tuple[int, int] | None:
-    """Return the lowest and the highest stored value that is padding (PS3.3 C.7.5.1.1.2), None where there
-    is none.
-    """
-    value = ds.get("PixelPaddingValue")
-    if not isinstance(value, int):
+    """Return the lowest and the highest stored value that is padding (PS3.3 C.7.5.1.1.2), None for none."""
+    values = [ds.get("PixelPaddingValue"), ds.get("PixelPaddingRangeLimit")]
+    if not isinstance(values[0], int):
         return None
-    limit = ds.get("PixelPaddingRangeLimit")
-    other = limit if isinstance(limit, int) else value
-    return min(value, other), max(value, other)
+    stored = [_as_stored(value, ds.PixelRepresentation) for value in values if isinstance(value, int)]
+    return min(stored), max(stored)
+
+
+def _as_stored(value: int, representation: int) -> int:
+    """The value as samples of that Pixel Representation have it: writers confuse VR US and SS here."""
+    if representation:
+        return value - 0x10000 if value > 0x7FFF else value
+    return value & 0xFFFF

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
+#: What `GreyScale.mapping` says where the file names neither a VOI LUT nor a window.
+STORED_RANGE = "stored range"
+VALUES_PRESENT = "values present"
+
 
 @dataclass(frozen=True, eq=False)
 class Lut:
@@ -114,7 +118,7 @@ class GreyScale:
             return "VOI LUT"
         if isinstance(self.voi, Window):
             return f"{self.voi.function} {self.voi.center:g}/{self.voi.width:g}"
-        return "stored range" if self.stored_range_is_grey else "values present"
+        return STORED_RANGE if self.stored_range_is_grey else VALUES_PRESENT
 
 
 def to_modality(values: Values, scale: GreyScale) -> Values:

@@ -53,6 +53,11 @@ class GreyImage:
     transfer_syntax: str | None
     grey_mapping: str
 
+    def __post_init__(self) -> None:
+        # Viewer, thumbnail and network share the array: one that changed it would change what the others
+        # show.
+        self.pixels.flags.writeable = False
+
     @property
     def rows(self) -> int:
         return int(self.pixels.shape[0])

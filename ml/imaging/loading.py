@@ -66,7 +66,7 @@ def refusing() -> Iterator[None]:
         yield
     except ImageRefused:
         raise
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - every other exception of a parser means the same here
         place = traceback.extract_tb(exc.__traceback__)[-1]
         logger.warning(
             "Unreadable image: %s at %s:%s", type(exc).__name__, Path(place.filename).name, place.lineno

@@ -8,9 +8,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ml.imaging.colour import grey_of_rgb
+from ml.imaging.grey_scale import STORED_RANGE
 from ml.imaging.image import GreyImage, Limits
+from ml.imaging.jpeg import jpeg_size
 from ml.imaging.kinds import FileKind
 from ml.imaging.refusals import refusal
+
+END_OF_IMAGE = b"\xff\xd9"
+#: Writers add a little after a JPEG's end.
+END_SEARCHED = 1024
 
 
 def read_raster(data: bytes, kind: FileKind, limits: Limits) -> GreyImage:
@@ -23,25 +29,20 @@ def read_raster(data: bytes, kind: FileKind, limits: Limits) -> GreyImage:
 
     Raises `ImageRefused`: too_many_pixels, truncated, several_frames, not_grey, transparent.
     """
+    rows, columns = _png_size(data) if kind is FileKind.PNG else _jpeg_size(data)
+    limits.check_pixels(rows, columns)
     if kind is FileKind.PNG:
-        limits.check_pixels(*_png_size(data))
         _check_png_chunks(data)
-    try:
-        image: Image.Image = Image.open(BytesIO(data), formats=(kind.upper(),))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise refusal(
-            "too_many_pixels", rows="65,535 (at most)", columns="65,535", limit=limits.max_pixels
-        ) from None
-    limits.check_pixels(image.height, image.width)
+    image: Image.Image = Image.open(BytesIO(data), formats=(kind.upper(),))
+    if image.size != (columns, rows):
+        raise refusal("corrupt")
     if kind is FileKind.PNG and getattr(image, "n_frames", 1) > 1:
         raise refusal("several_frames")
     mode = image.mode
     try:
         image.load()
     except OSError:
-        # Pillow tells a short file from a damaged one by its wording alone; a person must fetch it again in
-        # both cases.
-        raise refusal("truncated") from None
+        raise refusal("corrupt" if _has_end(data, kind) else "truncated") from None
     image = ImageOps.exif_transpose(image)
     samples = _grey_samples(image)
     bits_stored = 16 if samples.dtype == np.uint16 else 8
@@ -52,8 +53,13 @@ def read_raster(data: bytes, kind: FileKind, limits: Limits) -> GreyImage:
         bits_stored=bits_stored,
         photometric_interpretation=mode,
         transfer_syntax=None,
-        grey_mapping="stored range",
+        grey_mapping=STORED_RANGE,
     )
+
+
+def _has_end(data: bytes, kind: FileKind) -> bool:
+    """Whether a file that could not be decoded is whole. A PNG's chunks have been checked by then."""
+    return kind is FileKind.PNG or END_OF_IMAGE in data[-END_SEARCHED:]
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
@@ -64,6 +70,17 @@ def _png_size(data: bytes) -> tuple[int, int]:
         raise refusal("truncated")
     length, name, columns, rows = struct.unpack_from(">I4sII", data, 8)
     if name != b"IHDR" or length != 13 or not rows or not columns:
+        raise refusal("corrupt")
+    return rows, columns
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Rows and columns of the frame header."""
+    size = jpeg_size(data)
+    if size is None:
+        raise refusal("truncated")
+    columns, rows = size
+    if not rows or not columns:
         raise refusal("corrupt")
     return rows, columns
 

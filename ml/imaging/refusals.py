@@ -76,7 +76,7 @@ REFUSALS: Mapping[str, str] = MappingProxyType(
 )
 
 
-class ImageRefused(Exception):
+class ImageRefused(Exception):  # noqa: N818 - named for what happened, as the page says it
     """The file cannot become an image. `code` is stable; `str(exc)` is the sentence for the person."""
 
     def __init__(self, code: str, message: str) -> None:

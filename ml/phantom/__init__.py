@@ -15,9 +15,9 @@ from ml.phantom.encoding import (
 )
 
 __all__ = [
+    "PATIENTS",
     "TRANSFER_SYNTAXES",
     "WARNING",
-    "PATIENTS",
     "Greys",
     "InventedPatient",
     "PhantomDicom",

@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
-from scipy.interpolate import PchipInterpolator, splev, splprep
+from scipy import ndimage  # type: ignore[import-untyped]
+from scipy.interpolate import PchipInterpolator, splev, splprep  # type: ignore[import-untyped]
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
+Profile = tuple[list[float], list[float]]
 Points = Sequence[tuple[float, float]]
 
 WARNING = "DRAWN - NOT A PATIENT"
@@ -54,8 +56,11 @@ AIRWAYS = [
     [(0.2, 13.4), (2.0, 15.4), (3.6, 16.6)],
 ]
 #: Half the trunk's width, and its depth from front to back, at heights from the top.
-TRUNK_WIDTH = ([0, 2.5, 4.5, 6.5, 9, 14, 22, 32, 48], [5.6, 6.0, 9.5, 15.0, 17.0, 15.6, 15.2, 15.8, 16.6])
-TRUNK_DEPTH = ([0, 5, 10, 20, 32, 48], [11, 12, 17, 21, 24, 25])
+TRUNK_WIDTH: Profile = (
+    [0, 2.5, 4.5, 6.5, 9, 14, 22, 32, 48],
+    [5.6, 6.0, 9.5, 15.0, 17.0, 15.6, 15.2, 15.8, 16.6],
+)
+TRUNK_DEPTH: Profile = ([0, 5, 10, 20, 32, 48], [11, 12, 17, 21, 24, 25])
 
 
 class Variant(StrEnum):
@@ -174,7 +179,7 @@ def _body(sheet: _Sheet, generator: np.random.Generator) -> Field:
     return np.maximum(trunk, 0.55 * trunk + 0.8 * arm)
 
 
-def _along(y: Field, profile: tuple[list[float], list[float]]) -> Field:
+def _along(y: Field, profile: Profile) -> Field:
     """A smooth profile of (heights, values) at the heights of the rows, as a column."""
     return PchipInterpolator(*profile)(y[:, :1]).astype(np.float32)
 
@@ -197,7 +202,7 @@ def _air(sheet: _Sheet, generator: np.random.Generator, variant: Variant) -> Fie
     right = [*RIGHT_LUNG[0], *(RIGHT_LUNG[1] + shift), *RIGHT_LUNG[2]]
     left = [*LEFT_LUNG[0], *(LEFT_LUNG[1] + shift), *LEFT_LUNG[2]]
     lungs = sheet.area(right) | sheet.area(left)
-    air = 15.5 * sheet.depth(lungs, 4.2) * (0.72 + 0.28 * np.clip((y - 5) / 12, 0, 1))
+    air: Field = 15.5 * sheet.depth(lungs, 4.2) * (0.72 + 0.28 * np.clip((y - 5) / 12, 0, 1))
 
     heart_outline = [
         *MEDIASTINUM_RIGHT,
@@ -213,8 +218,6 @@ def _air(sheet: _Sheet, generator: np.random.Generator, variant: Variant) -> Fie
     air *= 1 - 0.88 * sheet.blur(sheet.depth(sheet.area(heart_outline), 2.6), 0.12)
     air *= 1 - 0.5 * _vessels(sheet, generator)
     air *= 1 - _disease(sheet, generator, variant, lungs)
-    # Behind and in front of the domes the lung reaches lower than its outline: a faint edge instead of a
-    # hard one.
     air = sheet.blur(np.asarray(air, dtype=np.float32), 0.06)
 
     trachea = sheet.distance(AIRWAYS)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal
 
 import jpeg_ls
 import numpy as np
@@ -15,7 +15,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filewriter import dcmwrite
-from pydicom.pixels import get_encoder
+from pydicom.pixels.encoders.base import get_encoder
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, generate_uid
 
@@ -113,7 +113,7 @@ def to_file(ds: Dataset, transfer_syntax: UID) -> bytes:
     meta.MediaStorageSOPClassUID = ds.SOPClassUID
     meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     meta.TransferSyntaxUID = transfer_syntax
-    ds.file_meta = meta  # type: ignore[attr-defined]
+    ds.file_meta = meta
     file = BytesIO()
     dcmwrite(file, ds, enforce_file_format=True)
     return file.getvalue()
@@ -271,7 +271,7 @@ def _put_pixels(ds: Dataset, samples: Samples, spec: PhantomDicom) -> None:
         ds.LossyImageCompressionMethod = _LOSSY_METHODS[spec.transfer_syntax]
 
 
-def _native(order: str) -> Callable[[Samples, Dataset], bytes]:
+def _native(order: Literal["<", ">"]) -> Callable[[Samples, Dataset], bytes]:
     def encode(samples: Samples, ds: Dataset) -> bytes:
         data = samples.astype(samples.dtype.newbyteorder(order)).tobytes()
         return data + b"\x00" * (len(data) % 2)
@@ -292,7 +292,7 @@ def _jpeg_ls(samples: Samples, ds: Dataset) -> bytes:
     return encapsulate([bytes(jpeg_ls.encode_array(unsigned))])
 
 
-def _jpeg_2000(**quality: list[float]) -> Callable[[Samples, Dataset], bytes]:
+def _jpeg_2000(**quality: Any) -> Callable[[Samples, Dataset], bytes]:
     def encode(samples: Samples, ds: Dataset) -> bytes:
         return encapsulate(
             [encode_array(samples, bits_stored=ds.BitsStored, photometric_interpretation=2, **quality)]
