@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from kombu.transport import filesystem
+from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.json import dumps
 
 
@@ -22,13 +22,17 @@ class Channel(filesystem.Channel):
         for folder in (self.data_folder_in, self.data_folder_out, self.control_folder):
             Path(folder).mkdir(parents=True, exist_ok=True)
 
-    def _put(self, queue: str, payload: dict[str, Any], **_: Any) -> None:
+    def _put(self, queue: str, message: dict[str, Any], **_: Any) -> None:
         # The consumer takes names that end in "<queue>.msg", in alphabetical order: oldest first, also across a reboot.
         target = Path(self.data_folder_out) / f"{time.time_ns():020d}_{uuid.uuid4()}.{queue}.msg"
         unfinished = target.with_suffix(".writing")
-        unfinished.write_text(dumps(payload))
+        unfinished.write_text(dumps(message))
         unfinished.rename(target)
 
 
 class Transport(filesystem.Transport):
     Channel = Channel
+
+
+# "folder://" in broker_url; a dotted path is no valid scheme when it holds an underscore.
+TRANSPORT_ALIASES["folder"] = f"{__name__}:Transport"

@@ -9,6 +9,8 @@ from typing import Any
 from celery import Celery
 from celery.signals import heartbeat_sent, setup_logging, worker_shutdown
 
+from cxr_portal import broker as _broker  # noqa: F401 (makes folder:// known)
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cxr_portal.settings")
 
 
@@ -32,7 +34,8 @@ def _log_as_the_web_process_does(**_: Any) -> None:
 
 @heartbeat_sent.connect
 def _tell_that_a_worker_listens(**_: Any) -> None:
-    # Sent by the loop that also takes messages from the broker: a loop that hangs stops telling.
+    # On Redis it is the loop that takes messages that tells, so one that hangs falls silent. On the folder broker Celery has
+    # no such loop, and it is a thread of the same process.
     from cxr_portal.health import worker_seen
 
     worker_seen()

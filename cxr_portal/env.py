@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 from zoneinfo import available_timezones
 
+import dj_database_url
+import dj_email_url
 from environs import EnvError, EnvValidationError, FileAwareEnv
 from marshmallow import ValidationError
 from marshmallow.validate import OneOf, Range
@@ -56,6 +58,10 @@ class Environment:
     log_level: str
 
 
+def _one_of(*choices: str) -> OneOf:
+    return OneOf(choices, error="It must be one of: {choices}.")
+
+
 def _scheme(*allowed: str) -> Callable[[str], None]:
     def check(value: str) -> None:
         if value.partition("://")[0] not in allowed:
@@ -79,13 +85,34 @@ def _known_time_zone(value: str) -> None:
         raise ValidationError("It must be a name from the IANA time zone database, such as Europe/Madrid.")
 
 
+_MAIL_TO_FILES = {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend"}
+
+
+def _sqlite(path: Path) -> dict[str, Any]:
+    return {"ENGINE": "django.db.backends.sqlite3", "NAME": path}
+
+
+def _database(url: str) -> dict[str, Any]:
+    try:
+        return dict(dj_database_url.parse(url))
+    except ValueError:  # Its text holds the address, and so the password.
+        raise BadSetting(_malformed("DATABASE_URL", "It is not a valid address.")) from None
+
+
 def default_model_dir(zoo: Path) -> Path:
     """The last model folder of the zoo by name; the zoo itself when it holds none, so that loading says what is missing."""
     return max((card.parent for card in zoo.glob("*/card.json")), default=zoo)
 
 
 def _read(env: FileAwareEnv) -> Environment:
-    mode = cast(Mode, env.str("CXR_MODE", "embedded", validate=OneOf(["embedded", "production"], error="It must be one of: {choices}.")))
+    mode = cast(
+        Mode,
+        env.str(
+            "CXR_MODE",
+            "embedded",
+            validate=_one_of("embedded", "production"),
+        ),
+    )
     production = mode == "production"
     var_dir = env.path("CXR_VAR_DIR", BASE_DIR / "var").absolute()
 
@@ -102,15 +129,16 @@ def _read(env: FileAwareEnv) -> Environment:
     media_dir = env.path("CXR_MEDIA_DIR", var_dir / "media").absolute()
     incoming_dir = media_dir / "incoming"
     incoming_dir.mkdir(parents=True, exist_ok=True, mode=0o750)
-    database = cast(
-        dict[str, Any],
-        env.dj_db_url("DATABASE_URL", **no_default_in_production(f"sqlite:///{var_dir / 'db.sqlite3'}")),
+    database_url = env.str(
+        "DATABASE_URL",
+        validate=_scheme("postgres", "postgresql", *([] if production else ["sqlite"])),
+        **no_default_in_production(None),
     )
-    if production and database["ENGINE"] != "django.db.backends.postgresql":
-        raise BadSetting(_malformed("DATABASE_URL", "It must start with postgres://."))
-    email = env.dj_email_url("EMAIL_URL", **no_default_in_production(f"file:///{var_dir / 'mail'}"))
-    if "EMAIL_BACKEND" not in email:
-        raise BadSetting(_malformed("EMAIL_URL", "It must start with smtp://, submission:// or smtps://."))
+    email_url = env.str(
+        "EMAIL_URL",
+        validate=_scheme("smtp", "submission", "smtps", "console", "file"),
+        **no_default_in_production(None),
+    )
     analysis_time_limit = env.int("CXR_ANALYSIS_TIME_LIMIT", 120, validate=Range(min=10, max=3600))
     session_idle_seconds = env.int("CXR_SESSION_IDLE_SECONDS", 900, validate=Range(min=60))
     return Environment(
@@ -121,13 +149,15 @@ def _read(env: FileAwareEnv) -> Environment:
         static_dir=env.path("CXR_STATIC_DIR", var_dir / "static").absolute(),
         secret_key=secret("SECRET_KEY"),
         audit_hmac_key=secret("AUDIT_HMAC_KEY"),
-        database=database,
+        database=_database(database_url) if database_url else _sqlite(var_dir / "db.sqlite3"),
         redis_url=env.str(
             "REDIS_URL", validate=_scheme("redis", "rediss", "unix"), **no_default_in_production(None)
         ),
-        email=email,
+        email=dj_email_url.parse(email_url) if email_url else _MAIL_TO_FILES,
         allowed_hosts=env.list(
-            "ALLOWED_HOSTS", subcast=str, validate=_exact_hosts,
+            "ALLOWED_HOSTS",
+            subcast=str,
+            validate=_exact_hosts,
             **no_default_in_production(["localhost", "127.0.0.1", "[::1]"]),
         ),
         csrf_trusted_origins=env.list("CSRF_TRUSTED_ORIGINS", [], subcast=str),
@@ -140,12 +170,13 @@ def _read(env: FileAwareEnv) -> Environment:
         token_hours=env.int("CXR_TOKEN_HOURS", 8, validate=Range(min=1, max=24 * 365)),
         max_upload_bytes=env.int("CXR_MAX_UPLOAD_BYTES", 64 * 1024 * 1024, validate=Range(min=1024)),
         model_dir=env.path("CXR_MODEL_DIR", default_model_dir(BASE_DIR / "ml" / "zoo")).absolute(),
-        runtime=cast(Runtime, env.str("CXR_RUNTIME", "onnx", validate=OneOf(["onnx", "keras"], error="It must be one of: {choices}."))),
+        runtime=cast(
+            Runtime,
+            env.str("CXR_RUNTIME", "onnx", validate=_one_of("onnx", "keras")),
+        ),
         analysis_time_limit=analysis_time_limit,
         time_zone=env.str("TIME_ZONE", "UTC", validate=_known_time_zone),
-        log_level=env.str(
-            "LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"], error="It must be one of: {choices}.")
-        ),
+        log_level=env.str("LOG_LEVEL", "INFO", validate=_one_of("DEBUG", "INFO", "WARNING", "ERROR")),
     )
 
 
@@ -163,6 +194,8 @@ def read_environment() -> Environment:
         raise BadSetting(_malformed(name, " ".join(map(str, reasons)))) from None
     except EnvError as error:
         name = error.args[0].split('"')[1]
-        raise BadSetting(f"The environment variable {name} is missing: CXR_MODE=production has no default for it.") from None
+        raise BadSetting(
+            f"The environment variable {name} is missing: CXR_MODE=production has no default for it."
+        ) from None
     except (ValueError, OSError) as error:
         raise BadSetting(f"The settings could not be read: {error}") from None

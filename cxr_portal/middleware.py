@@ -26,7 +26,9 @@ class ForwardedAddressMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         count = settings.CXR_TRUSTED_PROXY_COUNT
         if count:
-            addresses = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+            addresses = [
+                part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()
+            ]
             if len(addresses) >= count:
                 request.META["REMOTE_ADDR"] = addresses[-count]
         return self.get_response(request)

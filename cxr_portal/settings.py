@@ -131,7 +131,10 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     # Without a base URL: a file of a patient has no address, only views that check who asks.
-    "default": {"BACKEND": "diagnosis.intake.storage.DurableFileSystemStorage", "OPTIONS": {"base_url": None}},
+    "default": {
+        "BACKEND": "diagnosis.intake.storage.DurableFileSystemStorage",
+        "OPTIONS": {"base_url": None},
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 FILE_UPLOAD_PERMISSIONS = 0o640
@@ -265,7 +268,11 @@ CELERY: dict[str, Any] = {
     "broker_connection_max_retries": None,
     "timezone": "UTC",
     "beat_schedule": {
-        "relay-outbox": {"task": "diagnosis.tasks.relay_outbox", "schedule": 10.0, "options": {"expires": 10}},
+        "relay-outbox": {
+            "task": "diagnosis.tasks.relay_outbox",
+            "schedule": 10.0,
+            "options": {"expires": 10},
+        },
         "requeue-stale-predictions": {
             "task": "diagnosis.tasks.requeue_stale_predictions",
             "schedule": 60.0,
@@ -302,15 +309,15 @@ USE_I18N = True
 USE_TZ = True
 TIME_ZONE = ENVIRONMENT.time_zone
 
-EMAIL_BACKEND = ENVIRONMENT.email["EMAIL_BACKEND"]
 EMAIL_FILE_PATH = CXR_VAR_DIR / "mail"
-EMAIL_HOST = ENVIRONMENT.email["EMAIL_HOST"]
-EMAIL_PORT = ENVIRONMENT.email["EMAIL_PORT"]
-EMAIL_HOST_USER = ENVIRONMENT.email["EMAIL_HOST_USER"]
-EMAIL_HOST_PASSWORD = ENVIRONMENT.email["EMAIL_HOST_PASSWORD"]
-EMAIL_USE_TLS = ENVIRONMENT.email["EMAIL_USE_TLS"]
-EMAIL_USE_SSL = ENVIRONMENT.email["EMAIL_USE_SSL"]
-EMAIL_TIMEOUT = ENVIRONMENT.email["EMAIL_TIMEOUT"] or 10
+EMAIL_BACKEND = ENVIRONMENT.email["EMAIL_BACKEND"]
+EMAIL_HOST = ENVIRONMENT.email.get("EMAIL_HOST")
+EMAIL_PORT = ENVIRONMENT.email.get("EMAIL_PORT")
+EMAIL_HOST_USER = ENVIRONMENT.email.get("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = ENVIRONMENT.email.get("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = ENVIRONMENT.email.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = ENVIRONMENT.email.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
 
 LOGGING: dict[str, Any] = {
     "version": 1,

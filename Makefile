@@ -1,0 +1,77 @@
+# `make run` and `make test` do all of it on a fresh machine; `make help` lists the rest.
+
+PYTHON ?= python3
+PORT ?= 8000
+DEMO ?=
+TEMPLATES = $(shell find templates diagnosis -name '*.html' 2>/dev/null)
+FRONTEND_SOURCES = $(shell find frontend/src -type f 2>/dev/null) $(wildcard frontend/*.json frontend/*.ts)
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+DEV_TOOLS := $(STAMPS)/requirements-dev
+RUNTIME := $(STAMPS)/requirements
+NODE_MODULES := frontend/node_modules/.stamp
+BUILT := static/build/.stamp
+
+# Values that only `check --deploy` reads: it asks what production would be like, not whether these secrets are good.
+DEPLOY_CHECK_ENV = CXR_MODE=production ALLOWED_HOSTS=portal.example DATABASE_URL=postgres://portal@localhost/portal \
+	REDIS_URL=redis://localhost/0 EMAIL_URL=smtps://mail.example CXR_TRUSTED_PROXY_COUNT=1 \
+	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
+	AUDIT_HMAC_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test e2e lint format lock clean
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUNTIME) $(BUILT) ## Start the portal with demo patients: PORT=8000, DEMO=/path/to/images
+	@exec $(BIN)/python manage.py portal --port $(PORT) $(if $(DEMO),--demo "$(DEMO)")
+
+test: $(DEV_TOOLS) $(BUILT) ## Run the whole suite; REQUIRE_SERVICES=1 makes a missing service a failure
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+e2e: $(DEV_TOOLS) $(BUILT) ## Run only the tests that drive a browser
+	$(BIN)/python -m pytest -m e2e $(ARGS)
+
+lint: $(DEV_TOOLS) $(BUILT) ## Check style, types, templates, migrations and the production settings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(if $(TEMPLATES),$(BIN)/djhtml --tabwidth 2 --check $(TEMPLATES))
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(DEPLOY_CHECK_ENV) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	cd frontend && PATH="$(abspath $(BIN)):$$PATH" npm run --silent check
+
+format: $(DEV_TOOLS) ## Put source and templates into the project's form
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(if $(TEMPLATES),-$(BIN)/djhtml --tabwidth 2 $(TEMPLATES))
+
+lock: $(DEV_TOOLS) ## Write requirements*.txt anew from requirements*.in
+	$(BIN)/uv pip compile --quiet $(UV_FLAGS) requirements.in --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet $(UV_FLAGS) requirements-dev.in --output-file requirements-dev.txt
+
+UV_FLAGS = --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links $(UPGRADE)
+
+clean: ## Remove what was installed and built; var/ with the demo's records stays
+	rm -rf $(VENV) frontend/node_modules static/build .mypy_cache .ruff_cache .pytest_cache
+
+$(RUNTIME): requirements.txt scripts/prepare.py
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here. Install Python 3.11 or newer, or name one: make run PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) scripts/prepare.py python requirements.txt
+	@mkdir -p $(STAMPS) && touch $@
+
+$(DEV_TOOLS): $(RUNTIME) requirements-dev.txt
+	@$(PYTHON) scripts/prepare.py python requirements-dev.txt
+	@touch $@
+
+$(NODE_MODULES): frontend/package-lock.json $(RUNTIME)
+	@$(PYTHON) scripts/prepare.py front-end install
+	@touch $@
+
+$(BUILT): $(NODE_MODULES) $(FRONTEND_SOURCES)
+	@$(PYTHON) scripts/prepare.py front-end build
+	@touch $@
