@@ -1,4 +1,6 @@
-"""The commands of `python -m ml`. Each imports what it needs when it is called, so that `predict` starts fast."""
+"""The commands of `python -m ml`. Each imports what it needs when it is called, so that `predict` starts
+fast.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ NEUTRAL_REASON = "This file could not be analysed because of an internal error. 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 answered, 1 some file met a fault, 2 nothing could be tried."""
+    """Run one command and return its exit code: 0 answered, 1 some file met a fault, 2 nothing could be
+    tried.
+    """
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
@@ -75,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     predict = commands.add_parser(
         "predict",
         help="ask a model about files",
-        epilog="Exit code: 0 every file was answered (ok or refused), 1 at least one met an error, 2 nothing could be tried.",
+        epilog="Exit code: 0 every file was answered (ok or refused), 1 at least one met an error, "
+        "2 nothing could be tried.",
     )
     predict.add_argument(
         "paths",
@@ -89,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         "--heatmap-dir",
         type=Path,
         metavar="DIR",
-        help="write each heat map as <stem>.npy: float32 224 x 224, 0..1, over the image stretched to a square",
+        help="write each heat map as <stem>.npy: float32 224 x 224, 0..1, over the image stretched square",
     )
     predict.add_argument(
         "--model", type=Path, metavar="FOLDER", help="default: $CXR_MODEL, else the newest in ml/zoo"
@@ -122,12 +127,12 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from ml.evaluation.evaluate import DataDiffers, evaluate
+    from ml.evaluation.evaluate import DataDiffersError, evaluate
 
     try:
         model = _load(options.model, options.runtime)
         figures = evaluate(model, options.model, options.data)
-    except (Unusable, DataDiffers) as error:
+    except (UnusableError, DataDiffersError) as error:
         return _stop(error)
     if options.json:
         print(json.dumps({"model": _identity(model), "metrics": figures}, indent=2))
@@ -141,22 +146,22 @@ def _summary(figures: dict[str, Any]) -> str:
     lines = [
         f"Test split: accuracy {_share(test['accuracy'])}, balanced accuracy {test['balanced_accuracy']}"
     ]
-    for code, entry in test["classes"].items():
-        lines.append(
-            f"  {code}: sensitivity {_share(entry['sensitivity'])}, specificity {_share(entry['specificity'])}, "
-            f"AUROC {entry['auroc_against_the_rest']['value']}"
-        )
+    lines += [_class_line(code, entry, "auroc_against_the_rest") for code, entry in test["classes"].items()]
     if "unseen_source" in figures:
         unseen = figures["unseen_source"]
-        lines.append(
-            f"Source never seen in training ({', '.join(unseen['sources'])}, {unseen['images']} images):"
-        )
-        for code, entry in unseen["classes"].items():
-            lines.append(
-                f"  {code}: sensitivity {_share(entry['sensitivity'])}, specificity {_share(entry['specificity'])}, "
-                f"AUROC against its other findings {entry['auroc_against_other_findings']['value']}"
-            )
+        lines.append(f"Never seen in training: {', '.join(unseen['sources'])}, {unseen['images']} images")
+        lines += [
+            _class_line(code, entry, "auroc_against_other_findings")
+            for code, entry in unseen["classes"].items()
+        ]
     return "\n".join(lines)
+
+
+def _class_line(code: str, entry: dict[str, Any], area: str) -> str:
+    sensitivity, specificity = _share(entry["sensitivity"]), _share(entry["specificity"])
+    low, high = entry[area]["interval_95"] or (None, None)
+    curve = f"AUROC {entry[area]['value']} ({low} to {high})"
+    return f"  {code}: sensitivity {sensitivity}, specificity {specificity}, {curve}"
 
 
 def _share(entry: dict[str, Any]) -> str:
@@ -166,7 +171,7 @@ def _share(entry: dict[str, Any]) -> str:
     return f"{entry['value']:.3f} ({low:.3f} to {high:.3f}; {entry['correct']}/{entry['total']})"
 
 
-class Unusable(Exception):
+class UnusableError(Exception):
     """No model can be loaded; the text is for the person at the shell."""
 
 
@@ -176,9 +181,11 @@ def _load(folder: Path | None, runtime: str) -> ServedModel:
     try:
         return load_model(folder or default_model_folder(), runtime)
     except ModelIntegrityError as error:
-        raise Unusable(f"The model is refused. {error}") from error
+        raise UnusableError(f"The model is refused. {error}") from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise Unusable(f"No model found: {folder or error}. A model is a folder with a card.json.") from error
+        raise UnusableError(
+            f"No model found: {folder or error}. A model is a folder with a card.json."
+        ) from error
 
 
 def _identity(model: ServedModel) -> dict[str, str]:
@@ -188,7 +195,7 @@ def _identity(model: ServedModel) -> dict[str, str]:
 def _predict(options: argparse.Namespace) -> int:
     try:
         model = _load(options.model, options.runtime)
-    except Unusable as error:
+    except UnusableError as error:
         return _stop(error)
     files = list(_files(options.paths))
     if not files:
@@ -232,10 +239,12 @@ def _answer(model: ServedModel, file: Path, status: str) -> dict[str, Any]:
 
 
 def predict_file(model: ServedModel, file: Path) -> tuple[dict[str, Any], np.ndarray | None]:
-    """One file's line, and its heat map (float32 224 x 224) when it was analysed. Raises nothing for a bad file.
+    """One file's line, and its heat map (float32 224 x 224) when it was analysed. Raises nothing for a bad
+    file.
 
-    Keys: `file`, `status` (`ok` | `refused` | `error`), `reason`, `label` (a class code), `probabilities` (class code to
-    0..1), `model`. The codes are those of the model's card, which also has their names for display.
+    Keys: `file`, `status` (`ok` | `refused` | `error`), `reason`, `label` (a class code), `probabilities`
+    (class code to 0..1), `model`. The codes are those of the model's card, which also has their names for
+    display.
     """
     from ml.imaging import ImageRefused, load_image
     from ml.serving import heat_map
@@ -257,7 +266,9 @@ def predict_file(model: ServedModel, file: Path) -> tuple[dict[str, Any], np.nda
 
 
 class UniqueNames:
-    """File names for stems that may repeat: `a`, then `a-2`, `a-3`; also apart where the file system folds case."""
+    """File names for stems that may repeat: `a`, then `a-2`, `a-3`; also apart where the file system folds
+    case.
+    """
 
     def __init__(self) -> None:
         self.taken: set[str] = set()

@@ -16,9 +16,9 @@ FORMAT = 1
 class Preprocessing:
     """The one way from pixels to network input: training, evaluation and serving all use it.
 
-    The image is stretched to a square, not cropped or padded: a heat map laid over the stretched image then needs
-    no bookkeeping, and nothing at the edge of a lung is cut away. Brightness and contrast are standardised inside
-    the network itself, so there is no second copy of that arithmetic to keep equal.
+    The image is stretched to a square, not cropped or padded: a heat map laid over the stretched image then
+    needs no bookkeeping, and nothing at the edge of a lung is cut away. Brightness and contrast are
+    standardised inside the network itself, so there is no second copy of that arithmetic to keep equal.
     """
 
     size: int
@@ -30,9 +30,10 @@ class Preprocessing:
     def square(self, pixels: np.ndarray) -> np.ndarray:
         """Stretch a grey image to the network's square.
 
-        `pixels`: (rows, columns), finite, 0..1, 1 = white. Returns float32 (size, size) in 0..1. Shrinking averages
-        over area (no aliasing); a box reduction by a whole factor comes first, which keeps 2500 x 3000 at a few ms.
-        Raises ValueError for another shape, an empty image, or values that are not finite or lie outside 0..1.
+        `pixels`: (rows, columns), finite, 0..1, 1 = white. Returns float32 (size, size) in 0..1. Shrinking
+        averages over area (no aliasing); a box reduction by a whole factor comes first, which keeps 2500 x
+        3000 at a few ms. Raises ValueError for another shape, an empty image, or values that are not finite
+        or lie outside 0..1.
         """
         pixels = np.asarray(pixels, dtype=np.float32)
         if pixels.ndim != 2 or 0 in pixels.shape:
@@ -57,7 +58,9 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, source: Path | bytes) -> Preprocessing:
-        """Read what `to_json` wrote (a path, or the file's bytes). Raises ValueError for any other format or field."""
+        """Read what `to_json` wrote (a path, or the file's bytes). Raises ValueError for any other format
+        or field.
+        """
         document = json.loads(source if isinstance(source, bytes) else source.read_bytes())
         if document.pop("format", None) != FORMAT or set(document) != {"size"}:
             raise ValueError(

@@ -1,4 +1,6 @@
-"""Twins: images of one patient at one moment, copied, re-encoded or slightly changed, within and between sets."""
+"""Twins: images of one patient at one moment, copied, re-encoded or slightly changed, within and between
+sets.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,18 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 HASH_SIDE = 16
-# Of 256 bits. Measured over 16,876 images: copies, re-encoded or not, differ in 0 to 10 bits; from about 12 bits the count of
-# pairs rises again, of images that merely resemble each other and, near 22, of chance. So a split keeps together up to
-# NEAR, to be on the safe side, but only what lies within COPY is called the same image.
+# Of 256 bits. Measured over 16,876 images: copies, re-encoded or not, differ in 0 to 10 bits; from about 12
+# bits the count of pairs rises again, of images that merely resemble each other and, near 22, of chance. So a
+# split keeps together up to NEAR, to be on the safe side, but only what lies within COPY is called the same
+# image.
 NEAR = 22
 COPY = 10
 
 
 def difference_hash(image: Image.Image) -> str:
-    """256-bit difference hash as 64 hexadecimal digits (Krawetz 2013: is each place brighter than its left neighbour)."""
+    """256-bit difference hash as 64 hexadecimal digits (Krawetz 2013: is each place brighter than its left
+    neighbour).
+    """
     return str(imagehash.dhash(image, hash_size=HASH_SIDE))
 
 
@@ -34,7 +39,8 @@ def near_pairs(hashes: list[str], limit: int = NEAR) -> tuple[np.ndarray, np.nda
     bits = signs.shape[1]
     first, second = [np.empty(0, int)], [np.empty(0, int)]
     for start in range(0, len(signs), 2048):
-        # For rows of +1 and -1 the product counts agreements minus disagreements: a Hamming distance by matrix product.
+        # For rows of +1 and -1 the product counts agreements minus disagreements: a Hamming distance by
+        # matrix product.
         distance = (bits - signs[start : start + 2048] @ signs[start:].T) / 2
         i, j = np.nonzero(distance <= limit)
         keep = i < j
@@ -55,7 +61,8 @@ def number_copies(manifest: pd.DataFrame, limit: int = COPY) -> pd.Series:
 
 
 def number_groups(manifest: pd.DataFrame, limit: int = NEAR) -> pd.Series:
-    """Number the groups that a split must not part: near-twins, and all images of one patient, taken transitively.
+    """Number the groups that a split must not part: near-twins, and all images of one patient, taken
+    transitively.
 
     Needs `dhash` and `patient`; keeps the index.
     """
@@ -70,8 +77,8 @@ def number_groups(manifest: pd.DataFrame, limit: int = NEAR) -> pd.Series:
 def report(manifest: pd.DataFrame) -> dict[str, Any]:
     """Count the copies and near-twins within and between sets, and those whose labels contradict one another.
 
-    `manifest` needs `dhash`, `sha256`, `source`, `label` and `group`. An image counts once for each line in which it
-    has at least one twin.
+    `manifest` needs `dhash`, `sha256`, `source`, `label` and `group`. An image counts once for each line in
+    which it has at least one twin.
     """
     first, second = near_pairs(manifest["dhash"].tolist(), NEAR)
     is_copy = np.zeros(len(first), bool)
@@ -89,7 +96,8 @@ def report(manifest: pd.DataFrame) -> dict[str, Any]:
     names = sorted(set(source))
     sizes = manifest["group"].value_counts()
     return {
-        "method": f"difference hash of {HASH_SIDE * HASH_SIDE} bits; near-twins differ in at most {NEAR}, copies in at most {COPY}",
+        "method": f"difference hash of {HASH_SIDE * HASH_SIDE} bits; near-twins differ in at most {NEAR}, "
+        f"copies in at most {COPY}",
         "images": len(manifest),
         "groups": int(manifest["group"].nunique()),
         "largest_group": int(sizes.max()),

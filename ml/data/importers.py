@@ -1,8 +1,9 @@
 """One importer for each layout in which a publisher ships its images.
 
-Each takes the folder that holds the publisher's folder and returns a frame with the columns `path` (relative to that
-folder, with forward slashes), `source`, `label` (a code of `LABELS`, or of the publisher's finding), `patient` (unique
-over all sources, empty where the publisher gives none) and `view`. A folder that is not there raises FileNotFoundError.
+Each takes the folder that holds the publisher's folder and returns a frame with the columns `path` (relative
+to that folder, with forward slashes), `source`, `label` (a code of `LABELS`, or of the publisher's finding),
+`patient` (unique over all sources, empty where the publisher gives none) and `view`. A folder that is not
+there raises FileNotFoundError.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def _folder(data: Path, name: str) -> Path:
 
 
 def radiography_database(data: Path) -> pd.DataFrame:
-    """COVID-19 Radiography Database (Chowdhury 2020, Rahman 2021): one folder a class, no patient ids, frontal views."""
+    """COVID-19 Radiography Database (Chowdhury 2020, Rahman 2021): one folder a class, no patient ids,
+    frontal views.
+    """
     root = _folder(data, "COVID-19_Radiography_Dataset")
     return _frame(
         [
@@ -61,11 +64,12 @@ def radiography_database(data: Path) -> pd.DataFrame:
 
 
 def chest_xray(data: Path) -> pd.DataFrame:
-    """Paediatric chest X-rays (Kermany 2018). The file name tells virus from bacterium and, for pneumonia, the patient.
+    """Paediatric chest X-rays (Kermany 2018). The file name tells virus from bacterium and, for pneumonia,
+    the patient.
 
-    The publisher's own train and test folders share near-twins, so they are read as one set. Patient numbers are
-    counted per folder by the publisher; they are joined here all the same, because a split that keeps two children
-    together that need not be costs nothing, and one that parts one child's images leaks.
+    The publisher's own train and test folders share near-twins, so they are read as one set. Patient numbers
+    are counted per folder by the publisher; they are joined here all the same, because a split that keeps two
+    children together that need not be costs nothing, and one that parts one child's images leaks.
     """
     root = _folder(data, "chest_xray")
     rows = []
@@ -97,17 +101,19 @@ def _chest_xray_part(part: Path) -> list[Path]:
 
 
 def covid_chestxray(data: Path) -> pd.DataFrame:
-    """covid-chestxray-dataset (Cohen 2020), from its metadata.csv: X-rays whose file is there, any view, any finding.
+    """covid-chestxray-dataset (Cohen 2020), from its metadata.csv: X-rays whose file is there, any view, any
+    finding.
 
-    The label of COVID-19 (with or without ARDS) is `covid19`, of "No Finding" `normal`; every other finding keeps the publisher's text.
-    A file's extension may differ from the one in the table.
+    The label of COVID-19 (with or without ARDS) is `covid19`, of "No Finding" `normal`; every other finding
+    keeps the publisher's text. Of two rows for
+    one file the first counts. A file's extension may differ from the one in the table.
     """
     root = _folder(data, "covid-chestxray-dataset")
     table = pd.read_csv(root / "metadata.csv", dtype=str, keep_default_na=False)
     files = {path.stem: path for path in _images(root / "images")}
     rows = []
-    for entry in table[table["modality"] == "X-ray"].drop_duplicates("filename").to_dict("records"):
-        path = files.get(Path(entry["filename"]).stem)
+    for entry in table[table["modality"] == "X-ray"].to_dict("records"):
+        path = files.pop(Path(entry["filename"]).stem, None)
         if path is None:
             continue
         finding = entry["finding"]

@@ -18,7 +18,9 @@ from ml.preprocessing import Preprocessing
 
 
 def read_grey(data: bytes) -> np.ndarray:
-    """An 8-bit raster of a research set as float32 (rows, columns) in 0..1: value / 255, as `ml.imaging` gives it."""
+    """An 8-bit raster of a research set as float32 (rows, columns) in 0..1: value / 255, as `ml.imaging`
+    gives it.
+    """
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image.convert("L"), dtype=np.float32) / 255
 
@@ -29,7 +31,9 @@ def list_images(data: Path, sources: list[str]) -> pd.DataFrame:
 
 
 def add_hashes(images: pd.DataFrame, data: Path, workers: int = 2) -> pd.DataFrame:
-    """Read every file once and add `sha256` (of its bytes), `dhash`, `image` (files of one image share it) and `group`."""
+    """Read every file once and add `sha256` (of its bytes), `dhash`, `image` (files of one image share it)
+    and `group`.
+    """
 
     def hashes(path: str) -> tuple[str, str]:
         content = (data / path).read_bytes()
@@ -45,8 +49,8 @@ def add_hashes(images: pd.DataFrame, data: Path, workers: int = 2) -> pd.DataFra
 def load_squares(paths: list[str], data: Path, preprocessing: Preprocessing, workers: int = 2) -> np.ndarray:
     """The images as the network's squares: uint8 (n, size, size).
 
-    Eight bits hold a research set of 15,000 images in 400 MB; they differ from the served float path by at most half
-    a grey level, and every published figure is measured on the float path.
+    Eight bits hold a research set of 15,000 images in 400 MB; they differ from the served float path by at
+    most half a grey level, and every published figure is measured on the float path.
     """
 
     def square(path: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,20 @@ UNSEEN = "unseen"
 
 
 def usable(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Rows fit for training and testing: one file of each image, none of an image whose copies bear different labels.
+    """Rows fit for training and testing: one file of each image, none of an image whose copies bear different
+    labels.
 
-    Of an image that is in two sets the copy of the set listed first stays: counted twice it would weigh twice in its
-    class, and make the test's intervals look narrower than they are.
+    Of an image that is in two sets the copy of the set listed first stays: counted twice it would weigh twice
+    in its class, and make the test's intervals look narrower than they are.
     """
     one_label = manifest.groupby("image")["label"].transform("nunique") == 1
     return manifest[one_label & ~manifest["image"].duplicated()]
 
 
 def split(manifest: pd.DataFrame, *, seed: int, test_folds: int = 5, validation_folds: int = 8) -> pd.Series:
-    """`train`, `validation` or `test` for each row: one fold of `test_folds` is the test, one of the rest validates."""
+    """`train`, `validation` or `test` for each row: one fold of `test_folds` is the test, one of the rest
+    validates.
+    """
     strata = manifest["label"] + "/" + manifest["source"]
     result = pd.Series(TRAIN, index=manifest.index, name="split")
     result[_one_fold(strata, manifest["group"], test_folds, seed)] = TEST
@@ -36,10 +40,11 @@ def split(manifest: pd.DataFrame, *, seed: int, test_folds: int = 5, validation_
 
 
 def unseen_rows(unseen: pd.DataFrame, seen: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `unseen` that share no group (near-twin or patient) with the `seen` training and validation rows.
+    """The rows of `unseen` that share no group (near-twin or patient) with the `seen` training and validation
+    rows.
 
-    Both are manifests with `dhash` and `patient`. The publisher's unlabelled rows, and views that are not frontal, must be
-    gone already.
+    Both are manifests with `dhash` and `patient`. The publisher's unlabelled rows, and views that are not
+    frontal, must be gone already.
     """
     both = pd.concat([seen, unseen], ignore_index=True)
     groups = number_groups(both).to_numpy()
@@ -54,9 +59,9 @@ def _one_fold(strata: pd.Series, groups: pd.Series, folds: int, seed: int) -> pd
 
 def save_split(manifest: pd.DataFrame, path: Path) -> None:
     """Write path, label, source, sha256 and split of each image (gzip; the same rows give the same bytes)."""
-    manifest[["path", "source", "label", "group", "split", "sha256"]].to_csv(
-        path, index=False, compression={"method": "gzip", "mtime": 0}
-    )
+    text = manifest[["path", "source", "label", "group", "split", "sha256"]].to_csv(index=False)
+    # No time stamp and no file name inside.
+    path.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def load_split(path: Path) -> pd.DataFrame:

@@ -1,4 +1,6 @@
-"""Run a served model over its stored split and measure it. What the card says can be measured again by this."""
+"""Run a served model over its stored split and measure it. What the card says can be measured again by
+this.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,14 @@ from ml.serving.folder import SPLIT
 from ml.serving.model import ServedModel
 
 
-class DataDiffers(RuntimeError):
+class DataDiffersError(RuntimeError):
     """The data folder does not hold the images that the model's figures were measured on."""
 
 
 def evaluate(model: ServedModel, folder: Path, data: Path) -> dict[str, Any]:
     """Measure `model` on the test images and on the unseen source of the split stored in `folder`.
 
-    Raises DataDiffers if an image is missing or is not the file, byte for byte, that the split names.
+    Raises DataDiffersError if an image is missing or is not the file, byte for byte, that the split names.
     """
     rows = load_split(folder / SPLIT)
     return measure_rows(model, rows[rows["split"].isin([TEST, UNSEEN])].reset_index(drop=True), data)
@@ -48,7 +50,9 @@ def measure_rows(model: ServedModel, rows: pd.DataFrame, data: Path) -> dict[str
 def _unseen(
     truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, labels: list[str]
 ) -> dict[str, Any]:
-    """For each class that the unseen source holds: found how often, and told apart from all its other findings."""
+    """For each class that the unseen source holds: found how often, and told apart from all its other
+    findings.
+    """
     classes = {
         code: {
             "sensitivity": share(int((predicted[truth == code] == code).sum()), int((truth == code).sum())),
@@ -66,16 +70,18 @@ def _unseen(
 
 
 def predict_all(model: ServedModel, rows: pd.DataFrame, data: Path) -> np.ndarray:
-    """Probabilities (n, n_classes) for the images that `rows` names by `path` and `sha256`. Raises DataDiffers."""
+    """Probabilities (n, n_classes) for the images that `rows` names by `path` and `sha256`. Raises
+    DataDiffersError.
+    """
 
     def read(row: tuple[str, str]) -> np.ndarray:
         path, digest = row
         try:
             content = (data / path).read_bytes()
         except FileNotFoundError as error:
-            raise DataDiffers(f"The data folder holds no {path}.") from error
+            raise DataDiffersError(f"The data folder holds no {path}.") from error
         if hashlib.sha256(content).hexdigest() != digest:
-            raise DataDiffers(f"{path} is not the file that the model was measured on.")
+            raise DataDiffersError(f"{path} is not the file that the model was measured on.")
         return read_grey(content)
 
     result = np.empty((len(rows), len(model.labels)))

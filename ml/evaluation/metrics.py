@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, roc_auc_score
-
-REPLICATES = 1000
+from scipy.stats import binomtest, norm, rankdata
+from sklearn.metrics import confusion_matrix
 
 
 def share(correct: int, total: int) -> dict[str, Any]:
@@ -24,29 +22,30 @@ def share(correct: int, total: int) -> dict[str, Any]:
     }
 
 
-def auroc(is_positive: np.ndarray, score: np.ndarray, seed: int = 0) -> dict[str, Any]:
-    """Area under the ROC curve with a 95 % percentile bootstrap interval; None without both kinds of image."""
-    positives, negatives = np.flatnonzero(is_positive), np.flatnonzero(~is_positive)
+def auroc(is_positive: np.ndarray, score: np.ndarray) -> dict[str, Any]:
+    """Area under the ROC curve with its 95 % interval (DeLong et al. 1988); None without both kinds of image."""
+    positives, negatives = score[is_positive], score[~is_positive]
     if not len(positives) or not len(negatives):
         return {"value": None, "interval_95": None}
-    random = np.random.default_rng(seed)
-    values = []
-    for _ in range(REPLICATES):
-        drawn = np.concatenate(
-            [random.choice(positives, len(positives)), random.choice(negatives, len(negatives))]
-        )
-        values.append(roc_auc_score(is_positive[drawn], score[drawn]))
-    low, high = np.percentile(values, [2.5, 97.5])
+    # For each image the share of images of the other kind that it is ranked against rightly.
+    ranks = rankdata(np.concatenate([positives, negatives]))
+    above = (ranks[: len(positives)] - rankdata(positives)) / len(negatives)
+    below = 1 - (ranks[len(positives) :] - rankdata(negatives)) / len(positives)
+    area = float(above.mean())
+    variance = sum(float(part.var(ddof=1)) / len(part) for part in (above, below) if len(part) > 1)
+    reach = norm.ppf(0.975) * variance**0.5
     return {
-        "value": round(float(roc_auc_score(is_positive, score)), 4),
-        "interval_95": [round(float(low), 4), round(float(high), 4)],
+        "value": round(area, 4),
+        "interval_95": [round(max(area - reach, 0.0), 4), round(min(area + reach, 1.0), 4)],
     }
 
 
 def measure(truth: np.ndarray, probabilities: np.ndarray, labels: list[str]) -> dict[str, Any]:
-    """The figures of a test: `truth` (n,) class codes, `probabilities` (n, n_classes), `labels` the codes in order.
+    """The figures of a test: `truth` (n,) class codes, `probabilities` (n, n_classes), `labels` the codes in
+    order.
 
-    Sensitivity and specificity are of the class of the highest probability. Rows of the confusion matrix are the truth.
+    Sensitivity and specificity are of the class of the highest probability. Rows of the confusion matrix are
+    the truth.
     """
     predicted = np.array(labels)[probabilities.argmax(axis=1)]
     matrix = confusion_matrix(truth, predicted, labels=labels)
@@ -75,7 +74,9 @@ def measure(truth: np.ndarray, probabilities: np.ndarray, labels: list[str]) -> 
 
 
 def by_source(source: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """How often each class of each source was found: where a class's figure differs between sources, ask why."""
+    """How often each class of each source was found: where a class's figure differs between sources, ask
+    why.
+    """
     return {
         f"{code} from {name}": share(int((predicted[rows] == code).sum()), int(rows.sum()))
         for name in sorted(set(source))

@@ -1,4 +1,6 @@
-"""A trained model is a folder. `card.json` names the sha256 of every other file; its own sha256 names the model."""
+"""A trained model is a folder. `card.json` names the sha256 of every other file; its own sha256 names the
+model.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ ZOO = Path(__file__).resolve().parent.parent / "zoo"
 
 
 class ModelIntegrityError(RuntimeError):
-    """The folder is not the model that its card describes: a file is altered, missing, or not named in the card."""
+    """The folder is not the model that its card describes: a file is altered, missing, or not named in the
+    card.
+    """
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ class ModelFolder:
 
     @classmethod
     def open(cls, path: Path) -> ModelFolder:
-        """Read and verify. Raises FileNotFoundError without a card, ModelIntegrityError for anything that differs.
+        """Read and verify. Raises FileNotFoundError without a card, ModelIntegrityError for anything that
+        differs.
 
         The bytes that were verified are the bytes kept: a file changed afterwards on disk changes nothing.
         """

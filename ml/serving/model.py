@@ -27,9 +27,9 @@ class ModelOutputError(RuntimeError):
 class ModelOutput:
     """What the network says about one image.
 
-    `probabilities`: class code to 0..1, in label order, sum 1. `label`: the class of the highest. `maps`: float32
-    (n_classes, h, w), raw class-activation maps in label order, for `heat_map`. `timings`: `preprocessing_ms` and
-    `network_ms`.
+    `probabilities`: class code to 0..1, in label order, sum 1. `label`: the class of the highest. `maps`:
+    float32 (n_classes, h, w), raw class-activation maps in label order, for `heat_map`. `timings`:
+    `preprocessing_ms` and `network_ms`.
     """
 
     probabilities: dict[str, float]
@@ -40,7 +40,9 @@ class ModelOutput:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A verified model, ready to predict. `sha256` names the whole folder; `labels` are the class codes in order."""
+    """A verified model, ready to predict. `sha256` names the whole folder; `labels` are the class codes in
+    order.
+    """
 
     name: str
     version: str
@@ -54,8 +56,8 @@ class ServedModel:
     def predict(self, pixels: np.ndarray) -> ModelOutput:
         """Ask about one grey image: (rows, columns), 0..1, 1 = white, any size.
 
-        The same pixels give the same bits each time. Raises ValueError for pixels out of range and ModelOutputError if
-        the answer is not finite or not a distribution over the classes.
+        The same pixels give the same bits each time. Raises ValueError for pixels out of range and
+        ModelOutputError if the answer is not finite or not a distribution over the classes.
         """
         started = time.perf_counter()
         network_input = self.preprocessing(pixels)
@@ -81,9 +83,10 @@ class ServedModel:
 def load_model(folder: Path, runtime: str = "onnx", *, threads: int = 2) -> ServedModel:
     """Verify a model folder and load its network.
 
-    `runtime`: `onnx` (ONNX Runtime, the served one) or `keras` (TensorFlow, imported only then; the same scores to
-    1e-4). `threads`: of one prediction, for `onnx`; they change the speed and not one bit of the result. Raises
-    FileNotFoundError, ModelIntegrityError (before anything is parsed), or ValueError for another runtime's name.
+    `runtime`: `onnx` (ONNX Runtime, the served one) or `keras` (TensorFlow, imported only then; the same
+    scores to 1e-4). `threads`: of one prediction, for `onnx`; they change the speed and not one bit of the
+    result. Raises FileNotFoundError, ModelIntegrityError (before anything is parsed), or ValueError for
+    another runtime's name.
     """
     if runtime not in RUNTIMES:
         raise ValueError(f"The runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}.")
@@ -126,7 +129,8 @@ def _keras_runner(model: ModelFolder, threads: int) -> Runner:
     import keras
     import tensorflow as tf
 
-    # Keras reads a path: give it the verified bytes, not the file in the folder, which may have changed since.
+    # Keras reads a path: give it the verified bytes, not the file in the folder, which may have changed
+    # since.
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / KERAS
         copy.write_bytes(model.contents[KERAS])

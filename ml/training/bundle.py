@@ -66,7 +66,7 @@ def write_model_folder(
     plots.training_curves(history, draft / "plots" / "training.png")
     plots.class_counts(manifest, config.labels, draft / "plots" / "classes.png")
     plots.intensities(manifest, squares, config.labels, draft / "plots" / "intensity.png")
-    card = {
+    card: dict[str, Any] = {
         "format": CARD_FORMAT,
         "name": name,
         "version": version,
@@ -84,7 +84,7 @@ def write_model_folder(
             "split": {
                 "seed": config.seed,
                 "file": SPLIT,
-                "rule": "whole groups of near-twins and whole patients on one side, stratified by class and source",
+                "rule": "whole groups of near-twins and whole patients on one side, by class and source",
             },
             "duplicates": duplicates,
             **({"unseen_source": unseen_card} if unseen_card else {}),
@@ -132,7 +132,9 @@ def _source_card(source: str, manifest: pd.DataFrame) -> dict[str, Any]:
 
 
 def _unseen(config: Config, manifest: pd.DataFrame, data: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The unseen source's labelled frontal images without any twin in training or validation, and what was left out."""
+    """The unseen source's labelled frontal images without any twin in training or validation, and what was
+    left out.
+    """
     if config.unseen_source is None:
         return manifest.iloc[:0], {}
     listed = list_images(data, [config.unseen_source])
@@ -149,4 +151,4 @@ def _unseen(config: Config, manifest: pd.DataFrame, data: Path) -> tuple[pd.Data
         "near_twins_or_patients_of_training_left_out": len(single) - len(rows),
         "duplicates": report(hashed),
     }
-    return rows.assign(split=UNSEEN), card
+    return rows.assign(split=UNSEEN, group=rows["group"] + manifest["group"].max() + 1), card

@@ -25,9 +25,10 @@ class Network:
 class Augmentation:
     """The largest change of each kind; every image draws its own, evenly, from both sides of no change.
 
-    There is no left-right flip: the heart lies left, and a flipped film shows either another person or a fault that a
-    reader must be told of. `shift` and `zoom` are shares of the side; `gamma` is the natural logarithm of the exponent;
-    `blur` is the largest weight of the 3 x 3 mean; `noise` the largest standard deviation in 0..1.
+    There is no left-right flip: the heart lies left, and a flipped film shows either another person or a
+    fault that a reader must be told of. `shift` and `zoom` are shares of the side; `gamma` is the natural
+    logarithm of the exponent; `blur` is the largest weight of the 3 x 3 mean; `noise` the largest standard
+    deviation in 0..1.
     """
 
     rotation_degrees: float = 0.0
@@ -40,7 +41,8 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Epochs and step sizes. The rate warms up linearly, then falls by a half cosine to zero at the last epoch.
+    """Epochs and step sizes. The rate warms up linearly, then falls by a half cosine to zero at the last
+    epoch.
 
     `patience`: epochs without a better validation loss before training stops.
     """
@@ -57,10 +59,11 @@ class Schedule:
 class Config:
     """What `configs/*.json` holds.
 
-    `labels`: code to display name, in the order of the network's outputs. `sources`: importers to train on (of one
-    image in two sources the first one's copy stays). `unseen_source`: never trained on, measured at the end, or null.
-    `resampling`: how many images an epoch draws from each "label/source" of the training split; a stratum it does
-    not name is drawn once each. `limits`: what the card tells every reader of this model.
+    `labels`: code to display name, in the order of the network's outputs. `sources`: importers to train on
+    (of one image in two sources the first one's copy stays). `unseen_source`: never trained on, measured at
+    the end, or null. `resampling`: how many images an epoch draws from each "label/source" of the training
+    split; a stratum it does not name is drawn once each. `limits`: what the card tells every reader of this
+    model.
     """
 
     labels: dict[str, str]

@@ -15,13 +15,14 @@ from ml.training.network import MAPS, SCORES
 TOLERANCE = 1e-4
 
 
-class ExportDiffers(RuntimeError):
+class ExportDiffersError(RuntimeError):
     """The exported network does not give what the trained one gives."""
 
 
 def export_onnx(network: keras.Model, path: Path) -> None:
     """Write `network` as ONNX with the outputs `scores` and `maps` and a free batch size."""
-    # The exporter traces only a network that was called once; training calls another one that shares its layers.
+    # The exporter traces only a network that was called once; training calls another one that shares its
+    # layers.
     network(np.zeros((1, *network.input_shape[1:]), np.float32))
     with warnings.catch_warnings():
         # Keras's exporter looks for an alias that NumPy has dropped; there is nothing for us to act on.
@@ -31,9 +32,11 @@ def export_onnx(network: keras.Model, path: Path) -> None:
 
 
 def parity(network: keras.Model, path: Path, inputs: np.ndarray) -> dict[str, float]:
-    """Largest difference between Keras and the export over `inputs` (n, size, size, 1), for scores and for maps.
+    """Largest difference between Keras and the export over `inputs` (n, size, size, 1), for scores and for
+    maps.
 
-    Maps are compared relative to the largest value of each image's maps (at least 1), as scores are out of 1. Raises ExportDiffers above 1e-4.
+    Maps are compared relative to the largest value of each image's maps (at least 1), as scores are out of 1.
+    Raises ExportDiffersError above 1e-4.
     """
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0].name
@@ -49,5 +52,7 @@ def parity(network: keras.Model, path: Path, inputs: np.ndarray) -> dict[str, fl
             )
             worst[name] = max(worst[name], float((np.abs(value - expected[name]) / scale).max()))
     if max(worst.values()) > TOLERANCE:
-        raise ExportDiffers(f"The export differs from Keras by {worst}; at most {TOLERANCE} is accepted.")
+        raise ExportDiffersError(
+            f"The export differs from Keras by {worst}; at most {TOLERANCE} is accepted."
+        )
     return worst

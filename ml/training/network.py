@@ -41,17 +41,19 @@ def build_network(
     """A residual network for one grey image.
 
     Input: float32 (batch, size, size, 1) in 0..1. Outputs: `scores` (batch, n_classes), a softmax; `maps`
-    (batch, h, w, n_classes), the logit that each place adds. The mean of a class's map over all places is that class's
-    logit (Zhou et al. 2016, "Learning deep features for discriminative localization"), so the map shown to a reader is
-    the very quantity that made the score, not an after-the-fact estimate of it. A softmax does not see what is added to all
-    classes alike; the maps are therefore taken against the mean of all classes. So 0 means "no evidence either way",
-    and the map of the class with the highest score always has a positive place.
+    (batch, h, w, n_classes), the logit that each place adds. The mean of a class's map over all places is
+    that class's logit (Zhou et al. 2016, "Learning deep features for discriminative localization"), so the
+    map shown to a reader is the very quantity that made the score, not an after-the-fact estimate of it. A
+    softmax does not see what is added to all classes alike; the maps are therefore taken against the mean of
+    all classes. So 0 means "no evidence either way", and the map of the class with the highest score always
+    has a positive place.
 
-    `stem`: channels after the first convolution; `widths` and `blocks`: channels and residual blocks of each stage, every
-    stage halving the image.
+    `stem`: channels after the first convolution; `widths` and `blocks`: channels and residual blocks of each
+    stage, every stage halving the image.
     """
     image = keras.Input((size, size, 1), name="image")
-    # Each image to mean 0 and deviation 1: exposure, window and contrast tell hospitals apart better than diseases.
+    # Each image to mean 0 and deviation 1: exposure, window and contrast tell hospitals apart better than
+    # diseases.
     x = layers.LayerNormalization(
         axis=[1, 2, 3], center=False, scale=False, epsilon=1e-5, name="standardise"
     )(image)

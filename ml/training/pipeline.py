@@ -1,4 +1,6 @@
-"""The `tf.data` input: every batch is a function of the seed and its number alone, so a resumed run sees the same."""
+"""The `tf.data` input: every batch is a function of the seed and its number alone, so a resumed run sees
+the same.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,8 @@ def training_batches(
 ) -> tuple[tf.data.Dataset, int]:
     """Augmented batches of the epochs `first_epoch`..`epochs` - 1, and the number of batches in one epoch.
 
-    `images`: uint8 (n, size, size); `labels` (n,) class numbers; `strata` (n,) as for `resample`. Yields float32
-    (batch, size, size, 1) in 0..1 and int32 (batch,).
+    `images`: uint8 (n, size, size); `labels` (n,) class numbers; `strata` (n,) as for `resample`. Yields
+    float32 (batch, size, size, 1) in 0..1 and int32 (batch,).
     """
     orders = [resample(strata, targets, seed + epoch) for epoch in range(epochs)]
     batch = min(batch, len(orders[0]))
@@ -46,7 +48,9 @@ def training_batches(
 
 
 def fixed_batches(images: np.ndarray, labels: np.ndarray, weights: np.ndarray, batch: int) -> tf.data.Dataset:
-    """Batches for validation, in order and unchanged: pixels as above, class numbers, weight of each image."""
+    """Batches for validation, in order and unchanged: pixels as above, class numbers, weight of each
+    image.
+    """
     rows = tf.data.Dataset.from_tensor_slices((images, labels.astype(np.int32), weights.astype(np.float32)))
 
     def load(
@@ -58,11 +62,13 @@ def fixed_batches(images: np.ndarray, labels: np.ndarray, weights: np.ndarray, b
 
 
 def augment(squares: tf.Tensor, change: Augmentation, key: tf.Tensor) -> tf.Tensor:
-    """Change each image of a batch (batch, size, size, 1), 0..1, a little; the same `key` (2,) gives the same change."""
+    """Change each image of a batch (batch, size, size, 1), 0..1, a little; the same `key` (2,) gives the
+    same change.
+    """
     count, size = tf.shape(squares)[0], squares.shape[1]
 
     def draw(number: int) -> tf.Tensor:
-        return tf.random.stateless_uniform([count], key + [0, number << 24], -1.0, 1.0)
+        return tf.random.stateless_uniform([count], tf.add(key, [0, number << 24]), -1.0, 1.0)
 
     angle = draw(1) * (change.rotation_degrees * math.pi / 180)
     scale_x, scale_y = 1 + draw(2) * change.zoom, 1 + draw(3) * change.zoom
@@ -88,7 +94,7 @@ def augment(squares: tf.Tensor, change: Augmentation, key: tf.Tensor) -> tf.Tens
     weight = each(tf.maximum(draw(6), 0.0) * change.blur)
     blurred = moved + weight * (tf.nn.avg_pool2d(moved, 3, 1, "SAME") - moved)
     bent = tf.pow(tf.maximum(blurred, 1e-6), each(tf.exp(draw(7) * change.gamma)))
-    noise = tf.random.stateless_normal(tf.shape(bent), key + [0, 8 << 24]) * each(
+    noise = tf.random.stateless_normal(tf.shape(bent), tf.add(key, [0, 8 << 24])) * each(
         tf.maximum(draw(9), 0.0) * change.noise
     )
     result = tf.clip_by_value(bent + noise, 0.0, 1.0)

@@ -69,7 +69,8 @@ def class_counts(manifest: pd.DataFrame, names: dict[str, str], path: Path) -> N
 
 
 def intensities(manifest: pd.DataFrame, squares: np.ndarray, names: dict[str, str], path: Path) -> None:
-    """How grey values are distributed in each class and in each source: a difference by source is a shortcut on offer.
+    """How grey values are distributed in each class and in each source: a difference by source is a shortcut
+    on offer.
 
     `squares`: uint8 (n, size, size) in the rows' order. Each line is the mean of its images' histograms.
     """

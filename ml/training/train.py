@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import pickle
 import re
 from pathlib import Path
 
@@ -22,11 +21,12 @@ from ml.preprocessing import Preprocessing
 from ml.training.config import Config
 
 log = logging.getLogger(__name__)
-CONFIG, MANIFEST = "config.json", "manifest.pkl"
+CONFIG, MANIFEST, DUPLICATES = "config.json", "manifest.csv", "duplicates.json"
 
 
 def prepare(config: Config, data: Path, work: Path) -> tuple[pd.DataFrame, dict]:
-    """The manifest with its split, and the report on duplicates; read back when `work` holds an interrupted run's.
+    """The manifest with its split, and the report on duplicates; read back when `work` holds an interrupted
+    run's.
 
     Raises ValueError if that run had another configuration, or if a label has no image.
     """
@@ -38,8 +38,8 @@ def prepare(config: Config, data: Path, work: Path) -> tuple[pd.DataFrame, dict]
                 f"{work} holds an interrupted run of another configuration. Give another --work folder, or "
                 "remove that one."
             )
-        with (work / MANIFEST).open("rb") as file:
-            return pickle.load(file)
+        rows = pd.read_csv(work / MANIFEST, keep_default_na=False)
+        return rows, json.loads((work / DUPLICATES).read_text(encoding="utf-8"))
     images = list_images(data, config.sources)
     images = images[images["label"].isin(config.labels)].reset_index(drop=True)
     missing = set(config.labels) - set(images["label"])
@@ -50,16 +50,18 @@ def prepare(config: Config, data: Path, work: Path) -> tuple[pd.DataFrame, dict]
     manifest = usable(everything)
     manifest = manifest.assign(split=split(manifest, seed=config.seed)).reset_index(drop=True)
     duplicates["images_used"] = len(manifest)
-    with (work / MANIFEST).open("wb") as file:
-        pickle.dump((manifest, duplicates), file)
+    manifest.to_csv(work / MANIFEST, index=False)
+    (work / DUPLICATES).write_text(json.dumps(duplicates), encoding="utf-8")
     (work / CONFIG).write_text(json.dumps(wanted, indent=2), encoding="utf-8")
     return manifest, duplicates
 
 
 def train(config: Config, *, data: Path, out: Path, work: Path) -> Path:
-    """Train a model on the images under `data` and write its folder `out`; interrupted, call it again to go on.
+    """Train a model on the images under `data` and write its folder `out`; interrupted, call it again to go
+    on.
 
-    `work` keeps the checkpoints. `out` appears whole at the end or not at all. Raises FileExistsError if it is there.
+    `work` keeps the checkpoints. `out` appears whole at the end or not at all. Raises FileExistsError if it
+    is there.
     """
     if out.exists():
         raise FileExistsError(

@@ -1,0 +1,187 @@
+"""Resampling, input and the loop; then the whole command on drawn images."""
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.cli import main
+from ml.data.split import TEST, TRAIN, load_split
+from ml.serving import load_model
+from ml.serving.folder import SPLIT
+from ml.training.config import Augmentation, Config, load_config
+from ml.training.resampling import resample
+from ml.training.train import name_and_version
+from tests.ml.conftest import TINY, Trained
+
+
+def test_small_strata_are_repeated_large_ones_thinned_and_others_left_alone() -> None:
+    strata = np.array(["few"] * 3 + ["many"] * 50 + ["as they are"] * 7)
+    drawn = resample(strata, {"few": 20, "many": 10, "not there": 5}, seed=1)
+    names, counts = np.unique(strata[drawn], return_counts=True)
+    assert dict(zip(names, counts, strict=True)) == {"few": 20, "many": 10, "as they are": 7}
+    assert set(drawn[strata[drawn] == "few"]) == {0, 1, 2}
+
+
+def test_a_new_epoch_draws_anew_and_the_same_seed_draws_the_same() -> None:
+    strata = np.array(["few"] * 3 + ["many"] * 50)
+    one, again, other = (resample(strata, {"many": 10}, seed=seed) for seed in (1, 1, 2))
+    assert (one == again).all()
+    assert set(one) != set(other)
+
+
+def numbered_images(count: int) -> np.ndarray:
+    return np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None], (count, 16, 16)).copy()
+
+
+def epoch_contents(first_epoch: int, augmentation: Augmentation) -> list[np.ndarray]:
+    from ml.training.pipeline import training_batches
+
+    batches, _ = training_batches(
+        numbered_images(24), np.arange(24) % 2, np.array(["a", "b"] * 12), targets={"a": 16},
+        augmentation=augmentation, batch=4, epochs=3, first_epoch=first_epoch, seed=5,
+    )  # fmt: skip
+    return [images.numpy() for images, _ in batches]
+
+
+def test_a_resumed_input_goes_on_with_the_very_batches_that_were_left() -> None:
+    change = Augmentation(rotation_degrees=10, shift=0.1, zoom=0.1, gamma=0.2, blur=0.5, noise=0.1)
+    whole, rest = epoch_contents(0, change), epoch_contents(2, change)
+    assert len(whole) == 3 * 7
+    assert len(rest) == 7
+    assert all((one == other).all() for one, other in zip(whole[14:], rest, strict=True))
+    assert not (whole[0] == whole[7]).all()
+
+
+def test_no_augmentation_means_the_image_itself() -> None:
+    seen = {round(float(image.max()) * 255) for batch in epoch_contents(0, Augmentation()) for image in batch}
+    assert seen == set(range(24))
+
+
+def test_training_stops_when_the_last_epochs_brought_nothing() -> None:
+    from ml.training.fit import has_stalled
+
+    history = [{"val_loss": loss} for loss in (0.9, 0.5, 0.6, 0.7)]
+    assert not has_stalled(history, patience=3)
+    assert has_stalled(history, patience=2)
+    assert not has_stalled([*history, {"val_loss": 0.4}], patience=2)
+
+
+def test_a_killed_training_goes_on_to_the_result_of_an_unbroken_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ml.training.fit as loop
+
+    config = load_config_from({**TINY, "size": 16, "unseen_source": None}, tmp_path)
+    random = np.random.default_rng(2)
+    images, labels = random.integers(0, 255, (48, 16, 16), dtype=np.uint8), np.arange(48) % 3
+    run = functools.partial(
+        loop.fit, config, images=images, labels=labels, strata=labels.astype(str),
+        training=np.arange(36), validation=np.arange(36, 48),
+    )  # fmt: skip
+    unbroken, whole_history, _ = run(folder=tmp_path / "unbroken")
+    first_epoch_ends = loop.Checkpoint.on_epoch_end
+
+    def killed(self: loop.Checkpoint, epoch: int, logs: dict[str, float] | None = None) -> None:
+        first_epoch_ends(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Checkpoint, "on_epoch_end", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(folder=tmp_path / "broken")
+    resumed, history, _ = run(folder=tmp_path / "broken")
+    assert history["epoch"].tolist() == [1, 2]
+    pd.testing.assert_frame_equal(history, whole_history, rtol=1e-5)
+    for one, other in zip(unbroken.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def load_config_from(document: dict, folder: Path) -> Config:
+    path = folder / "config.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return load_config(path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"colour": True}, {"network": {"depth": 3}}, {"labels": {"normal": "Normal"}}]
+)
+def test_a_configuration_with_a_mistake_is_refused(change: dict, tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        load_config_from({**TINY, **change}, tmp_path)
+
+
+def test_the_folders_name_gives_name_and_version() -> None:
+    assert name_and_version(Path("zoo/covid3-1.0.0")) == ("covid3", "1.0.0")
+    assert name_and_version(Path("zoo/my-model")) == ("my-model", "0.0.0")
+
+
+def test_the_command_leaves_a_whole_model_folder(trained: Trained) -> None:
+    names = {
+        path.relative_to(trained.folder).as_posix() for path in trained.folder.rglob("*") if path.is_file()
+    }
+    assert names == {
+        "card.json", "model.keras", "model.onnx", "preprocessing.json", "split.csv.gz", "history.csv",
+        "plots/training.png", "plots/confusion.png", "plots/classes.png", "plots/intensity.png",
+    }  # fmt: skip
+    card = load_model(trained.folder).card
+    assert set(card["files"]) == names - {"card.json"}
+    assert (card["name"], card["version"]) == ("tiny", "0.1.0")
+    assert card["training"]["epochs_run"] == 1
+    assert card["data"]["duplicates"]["between"]["chest_xray and radiography_database"]["copied_images"] == 2
+    assert max(card["runtime_parity"]["largest_difference"].values()) <= 1e-4
+    assert str(trained.data) not in json.dumps(card)
+
+
+def test_the_command_resamples_nothing_but_the_training_side(trained: Trained) -> None:
+    rows = load_split(trained.folder / SPLIT)
+    assert not rows["path"].duplicated().any()
+    assert (rows.groupby("group")["split"].nunique() == 1).all()
+    assert 0 < (rows["split"] == TEST).sum() < (rows["split"] == TRAIN).sum()
+    card = json.loads((trained.folder / "card.json").read_text(encoding="utf-8"))
+    assert card["metrics"]["test"]["accuracy"]["total"] == (rows["split"] == TEST).sum()
+    assert card["metrics"]["unseen_source"]["images"] == 6
+
+
+def test_the_card_can_be_measured_again_from_the_folder(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["evaluate", str(trained.folder), "--data", str(trained.data), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    card = json.loads((trained.folder / "card.json").read_text(encoding="utf-8"))
+    assert again["metrics"] == card["metrics"]
+
+
+def test_measuring_on_other_images_is_refused(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(trained.folder), "--data", str(tmp_path)]) == 2
+    assert "The data folder holds no" in capsys.readouterr().err
+
+
+def test_a_model_is_never_written_over(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (trained.folder / "card.json").read_bytes()
+    assert main(["train", "--data", str(trained.data), "--out", str(trained.folder)]) == 2
+    assert "never written over" in capsys.readouterr().err
+    assert (trained.folder / "card.json").read_bytes() == before
+
+
+def test_an_interrupted_run_of_another_configuration_is_not_continued(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "--data",
+        trained.data,
+        "--out",
+        tmp_path / "x-1.0.0",
+        "--config",
+        trained.config,
+        "--work",
+        trained.work,
+    ]
+    assert main(["train", *map(str, arguments), "--epochs", "3"]) == 2
+    assert "another configuration" in capsys.readouterr().err
