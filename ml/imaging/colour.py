@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from ml.imaging.refusals import refusal
 
-#: The most by which the channels of one pixel may differ, of 255. A grey image that went through a JPEG's
-#: chroma planes and back differs by rounding alone (2 at most in what was measured); a coloured mark
-#: differs by far more than this.
+#: The most by which the channels of one pixel may differ, of 255. A grey picture saved as a colour JPEG
+#: (quality 30 to 95) comes back without any difference; the tolerance is for one that was also scaled or
+#: edited in colour. A coloured mark differs by far more.
 CHANNEL_TOLERANCE = 8
 
 
