@@ -38,10 +38,10 @@ def check_python():
         )
 
 
-def run(title, command, step, of=None, cwd=ROOT):
+def run(title, log_name, command, step=None, of=0, cwd=ROOT):
     """Run `command` with its output in a log; lines that match `step` count as progress. A failure stops with a sentence."""
     os.makedirs(LOG_DIR, exist_ok=True)
-    log = os.path.join(LOG_DIR, "prepare-%s.log" % title.split()[-1])
+    log = os.path.join(LOG_DIR, log_name)
     count, network = 0, False
     tty = sys.stdout.isatty()
     print(title + " ...", flush=True)
@@ -108,10 +108,10 @@ def front_end(goal):
     frontend = os.path.join(ROOT, "frontend")
     npm = os.path.join(bin_dir, "npm")
     if goal == "install":
-        command = [npm, "ci", "--no-audit", "--no-fund", "--fetch-retries=2", "--fetch-retry-maxtimeout=5000"]
-        run("Installing the pinned front-end packages", command, None, cwd=frontend)
+        command = [npm, "ci", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
+        run("Installing the pinned front-end packages", "prepare-npm.log", command, cwd=frontend)
     else:
-        run("Building the front end", [npm, "run", "build"], None, cwd=frontend)
+        run("Building the front end", "prepare-build.log", [npm, "run", "build"], cwd=frontend)
 
 
 if __name__ == "__main__":
