@@ -75,29 +75,19 @@ def pinned(path):
 
 def install(requirements):
     check_python()
-    python = os.path.join(ROOT, ".venv", "bin", "python")
-    if not os.path.exists(os.path.join(ROOT, ".venv", "bin", "pip")):
-        run(
-            "Making the virtual environment",
-            [sys.executable, "-m", "venv", "--clear", os.path.join(ROOT, ".venv")],
-            None,
-        )
-    command = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--require-hashes",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--retries",
-        "2",
-    ]
-    for name in requirements:
-        command += ["-r", os.path.join(ROOT, name)]
-    total = sum(pinned(os.path.join(ROOT, name)) for name in requirements)
+    venv = os.path.join(ROOT, ".venv")
+    python = os.path.join(venv, "bin", "python")
+    if not os.path.exists(os.path.join(venv, "bin", "pip")):
+        command = [sys.executable, "-m", "venv", "--clear", venv]
+        run("Making the virtual environment", "prepare-venv.log", command)
+    options = "--require-hashes --disable-pip-version-check --no-input --retries 2".split()
+    command = [python, "-m", "pip", "install"] + options + ["-r", os.path.join(ROOT, requirements)]
     run(
-        "Installing the pinned Python packages", command, "^(Collecting|Requirement already satisfied)", total
+        "Installing the pinned Python packages of " + requirements,
+        "prepare-python.log",
+        command,
+        step="^(Collecting|Requirement already satisfied)",
+        of=pinned(os.path.join(ROOT, requirements)),
     )
 
 
@@ -115,8 +105,4 @@ def front_end(goal):
 
 
 if __name__ == "__main__":
-    task, rest = sys.argv[1], sys.argv[2:]
-    if task == "python":
-        install(rest)
-    else:
-        front_end(rest[0])
+    {"python": install, "front-end": front_end}[sys.argv[1]](sys.argv[2])
