@@ -13,7 +13,7 @@ from pydicom import config
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from ml.imaging.colour import grey_of_rgb
 from ml.imaging.decoders import decode, require_decoder
@@ -76,8 +76,8 @@ def read_dicom(data: bytes, limits: Limits) -> GreyImage:
 def read_transfer_syntax(data: bytes) -> UID:
     """Return the Transfer Syntax UID of the file meta information alone (PS3.10 7.1).
 
-    It is read before the rest because the rest may be deflated: reading it would inflate it, however large
-    it is.
+    It is read before the rest because the rest may be deflated: pydicom would inflate it, however large it
+    is. Raises `ImageRefused`: invalid_dicom, and unsupported_transfer_syntax for that one.
     """
     file = BytesIO(data)
     file.seek(132)
@@ -88,11 +88,13 @@ def read_transfer_syntax(data: bytes) -> UID:
     uid = meta.get("TransferSyntaxUID")
     if not isinstance(uid, UID) or not uid.is_valid:
         raise refusal("invalid_dicom", problem="it does not say how it is encoded (Transfer Syntax UID)")
+    if uid == DeflatedExplicitVRLittleEndian:
+        raise refusal("unsupported_transfer_syntax", name=uid.name)
     return uid
 
 
 def read_data_set(data: bytes, *, header_of: list[str] | None = None) -> FileDataset:
-    """Return the data set of a DICOM file whose transfer syntax is known not to be deflated.
+    """Return the data set of a DICOM file whose transfer syntax `read_transfer_syntax` has accepted.
 
     With `header_of`, the keywords of elements, it holds these alone and the pixels are not read.
 

@@ -1,5 +1,6 @@
 """What a DICOM file says about its patient and its study."""
 
+import tracemalloc
 from datetime import date, time
 from io import BytesIO
 from pathlib import Path
@@ -278,6 +279,16 @@ def test_what_is_no_dicom_file_has_no_header():
     assert refused(phantom_png(1, rows=32, columns=32)).code == "unknown_kind"
     with pytest.raises(ImageRefused, match="larger than"):
         read_header(file(), limits=Limits(max_bytes=100))
+
+
+def test_a_deflated_file_is_refused_and_never_inflated():
+    ds = data_set(np.zeros((2, 2), dtype=np.uint8))
+    ds.PixelData = bytes(2**26)
+    content = to_file(ds, uid.DeflatedExplicitVRLittleEndian)
+    tracemalloc.start()
+    assert refused(content).code == "unsupported_transfer_syntax"
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
 
 
 def test_a_header_cut_anywhere_is_refused_or_the_same():
