@@ -267,6 +267,7 @@ CELERY: dict[str, Any] = {
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
     "timezone": "UTC",
+    "beat_schedule_filename": str(CXR_VAR_DIR / "beat-schedule"),
     "beat_schedule": {
         "relay-outbox": {
             "task": "diagnosis.tasks.relay_outbox",

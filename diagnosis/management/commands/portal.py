@@ -76,8 +76,7 @@ class Command(BaseCommand):
                     str(settings.BASE_DIR),
                     "worker",
                 ),
-                *("--loglevel", "INFO", "--concurrency", "1"),
-                *("--beat", "--schedule", str(settings.CXR_VAR_DIR / "beat-schedule")),
+                *("--loglevel", "INFO", "--concurrency", "1", "--beat"),
             ],
         )
         supervisor.wait_until_up(f"{address}healthz")
