@@ -23,7 +23,9 @@ def share(correct: int, total: int) -> dict[str, Any]:
 
 
 def auroc(is_positive: np.ndarray, score: np.ndarray) -> dict[str, Any]:
-    """Area under the ROC curve with its 95 % interval (DeLong et al. 1988); None without both kinds of image."""
+    """Area under the ROC curve with its 95 % interval (DeLong et al. 1988); None without both kinds of
+    image.
+    """
     positives, negatives = score[is_positive], score[~is_positive]
     if not len(positives) or not len(negatives):
         return {"value": None, "interval_95": None}

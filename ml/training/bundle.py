@@ -26,6 +26,7 @@ from ml.serving.folder import CARD, KERAS, ONNX, PREPROCESSING, SPLIT, file_dige
 from ml.training import plots
 from ml.training.config import Config
 from ml.training.export import export_onnx, parity
+from ml.training.work import DRAFT
 
 CARD_FORMAT = 1
 # Publishers' words for "nobody has looked yet" and "nobody knows".
@@ -52,7 +53,7 @@ def write_model_folder(
 
     Every figure in the card is measured on the finished export, through the code that serves it.
     """
-    draft = work / "draft" / out.name
+    draft = work / DRAFT / out.name
     shutil.rmtree(draft, ignore_errors=True)
     (draft / "plots").mkdir(parents=True)
     network.save(draft / KERAS)

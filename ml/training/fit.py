@@ -17,8 +17,7 @@ from tqdm import tqdm
 from ml.training.config import Config, Schedule
 from ml.training.network import SCORES, build_network
 from ml.training.pipeline import fixed_batches, training_batches
-
-HISTORY, STATE, BEST = "history.csv", "state.json", "best.weights.h5"
+from ml.training.work import BEST, HISTORY, STATE
 
 
 class Progress(keras.callbacks.Callback):
@@ -75,7 +74,9 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class SeededDropout(keras.callbacks.Callback):
-    """Starts each epoch's dropout from the seed and the epoch: a checkpoint does not hold the generators' state."""
+    """Starts each epoch's dropout from the seed and the epoch: a checkpoint does not hold the generators'
+    state.
+    """
 
     def __init__(self, seed: int) -> None:
         super().__init__()

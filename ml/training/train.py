@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -19,24 +20,26 @@ from ml.data.manifest import add_hashes, list_images, load_squares
 from ml.data.split import TRAIN, VALIDATION, split, usable
 from ml.preprocessing import Preprocessing
 from ml.training.config import Config
+from ml.training.work import BEST, CONFIG, DRAFT, DUPLICATES, HISTORY, MANIFEST, STATE
 
 log = logging.getLogger(__name__)
-CONFIG, MANIFEST, DUPLICATES = "config.json", "manifest.csv", "duplicates.json"
 
 
 def prepare(config: Config, data: Path, work: Path) -> tuple[pd.DataFrame, dict]:
     """The manifest with its split, and the report on duplicates; read back when `work` holds an interrupted
     run's.
 
-    Raises ValueError if that run had another configuration, or if a label has no image.
+    Raises ValueError if that run had another configuration or other data, or if a label has no image.
     """
     work.mkdir(parents=True, exist_ok=True)
-    wanted = json.loads(json.dumps(config.to_dict()))
+    wanted = json.loads(json.dumps({**config.to_dict(), "data": str(data.resolve())}))
+    # What the card tells its readers changes nothing that was computed.
+    del wanted["limits"]
     if (work / CONFIG).exists():
         if json.loads((work / CONFIG).read_text(encoding="utf-8")) != wanted:
             raise ValueError(
-                f"{work} holds an interrupted run of another configuration. Give another --work folder, or "
-                "remove that one."
+                f"{work} holds an interrupted run of another configuration or of other data. Give another --work "
+                "folder, or remove that one."
             )
         rows = pd.read_csv(work / MANIFEST, keep_default_na=False)
         return rows, json.loads((work / DUPLICATES).read_text(encoding="utf-8"))
@@ -60,8 +63,8 @@ def train(config: Config, *, data: Path, out: Path, work: Path) -> Path:
     """Train a model on the images under `data` and write its folder `out`; interrupted, call it again to go
     on.
 
-    `work` keeps the checkpoints. `out` appears whole at the end or not at all. Raises FileExistsError if it
-    is there.
+    `work` keeps the checkpoints until the folder is written. `out` appears whole at the end or not at all.
+    Raises FileExistsError if it is there.
     """
     if out.exists():
         raise FileExistsError(
@@ -86,7 +89,7 @@ def train(config: Config, *, data: Path, out: Path, work: Path) -> Path:
     from ml.training.bundle import write_model_folder
 
     name, version = name_and_version(out)
-    return write_model_folder(
+    folder = write_model_folder(
         config,
         network,
         name=name,
@@ -101,6 +104,19 @@ def train(config: Config, *, data: Path, out: Path, work: Path) -> Path:
         out=out,
         work=work,
     )
+    _clear(work)
+    return folder
+
+
+def _clear(work: Path) -> None:
+    """Remove what a finished run left, so that no later run takes it for its own interrupted one."""
+    for name in (CONFIG, MANIFEST, DUPLICATES, STATE, HISTORY, BEST):
+        (work / name).unlink()
+    for checkpoint in work.glob("epoch-*"):
+        checkpoint.unlink()
+    (work / DRAFT).rmdir()
+    with contextlib.suppress(OSError):
+        work.rmdir()
 
 
 def name_and_version(folder: Path) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from ml.serving import load_model
 from ml.serving.folder import SPLIT
 from ml.training.config import Augmentation, Config, load_config
 from ml.training.resampling import resample
-from ml.training.train import name_and_version
+from ml.training.train import name_and_version, prepare
 from tests.ml.conftest import TINY, Trained
 
 
@@ -173,6 +173,8 @@ def test_a_model_is_never_written_over(trained: Trained, capsys: pytest.CaptureF
 def test_an_interrupted_run_of_another_configuration_is_not_continued(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    work = tmp_path / "work"
+    prepare(load_config(trained.config), trained.data, work)
     arguments = [
         "--data",
         trained.data,
@@ -181,7 +183,11 @@ def test_an_interrupted_run_of_another_configuration_is_not_continued(
         "--config",
         trained.config,
         "--work",
-        trained.work,
+        work,
     ]
     assert main(["train", *map(str, arguments), "--epochs", "3"]) == 2
     assert "another configuration" in capsys.readouterr().err
+
+
+def test_a_finished_run_leaves_nothing_that_a_later_one_could_take_for_its_own(trained: Trained) -> None:
+    assert not trained.work.exists()
