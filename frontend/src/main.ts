@@ -1,1 +1,18 @@
-export {};
+import "./styles/main.css";
+
+import { startHeatMaps } from "./heat-map";
+import { startMenus } from "./menu";
+import { startRequests } from "./requests";
+import { startThemeToggle } from "./theme";
+import { startUploads } from "./uploads";
+import { startViewer } from "./viewer";
+
+// Shows what works with a script alone.
+document.documentElement.classList.add("js");
+
+startRequests();
+startMenus();
+startThemeToggle();
+startUploads();
+startViewer();
+startHeatMaps();

@@ -1,0 +1,71 @@
+"""What the templates say often: icons, chips, times, names."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from django import template
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from diagnosis.models import Membership, Study, User
+from diagnosis.web.chips import Chip
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A symbol of the sprite in ``templates/_icons.html``; the text beside it says what it means."""
+    return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="#icon-{}"></use></svg>', name)
+
+
+@register.simple_tag
+def chip(chip: Chip) -> SafeString:
+    return format_html('<span class="chip chip-{}">{}<span>{}</span></span>', chip.tone, icon(chip.icon), chip.text)
+
+
+@register.filter
+def moment(value: dt.datetime | None) -> SafeString | str:
+    """21 Nov 2026, 14:05 — the same to readers of every country; the title says in which zone."""
+    if value is None:
+        return ""
+    local = timezone.localtime(value)
+    return format_html(
+        '<time datetime="{}" title="{} {}">{}</time>',
+        value.isoformat(timespec="seconds"),
+        date_format(local, "l j F Y, H:i:s"),
+        timezone.get_current_timezone_name(),
+        date_format(local, "j M Y, H:i"),
+    )
+
+
+@register.filter
+def day(value: dt.date | None) -> SafeString | str:
+    if value is None:
+        return ""
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), date_format(value, "j M Y"))
+
+
+@register.filter
+def score(value: float) -> str:
+    """A score of the network in 0..1. Not a percentage: people read those as the chance of disease."""
+    return f"{value:.2f}"
+
+
+@register.filter
+def hundredths(value: float) -> str:
+    """A share in 0..1 as a length of 0 to 100, with a point whatever the language."""
+    return f"{100 * value:.1f}"
+
+
+@register.filter
+def age_at(study: Study) -> int | None:
+    return study.patient.age_on(timezone.localdate(study.time))
+
+
+@register.simple_tag
+def memberships(user: User) -> list[Membership]:
+    return list(user.memberships.select_related("site").order_by("site__name"))

@@ -1,0 +1,88 @@
+"""How states look: an icon and a text together, never a colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from diagnosis.models import Decision, PcrResult, Prediction, PredictionStatus, Priority, Review, Study, StudyStatus
+from diagnosis.selectors.studies import SecondOpinion
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """``icon`` is a symbol of the sprite; ``tone`` a class of the style sheet (``chip-<tone>``)."""
+
+    icon: str
+    text: str
+    tone: str = "neutral"
+
+
+STUDY: Mapping[str, Chip] = {
+    StudyStatus.ANALYSING: Chip("hourglass", StudyStatus.ANALYSING.label, "progress"),
+    StudyStatus.TO_READ: Chip("eye", StudyStatus.TO_READ.label, "attention"),
+    StudyStatus.READ: Chip("check", StudyStatus.READ.label, "settled"),
+}
+
+PRIORITY: Mapping[str, Chip] = {
+    Priority.ROUTINE: Chip("dash", Priority.ROUTINE.label),
+    Priority.URGENT: Chip("up", Priority.URGENT.label, "attention"),
+    Priority.STAT: Chip("double-up", Priority.STAT.label, "alert"),
+}
+
+PREDICTION: Mapping[str, Chip] = {
+    PredictionStatus.QUEUED: Chip("hourglass", PredictionStatus.QUEUED.label, "progress"),
+    PredictionStatus.RUNNING: Chip("hourglass", PredictionStatus.RUNNING.label, "progress"),
+    PredictionStatus.DONE: Chip("network", PredictionStatus.DONE.label),
+    PredictionStatus.FAILED: Chip("warning", PredictionStatus.FAILED.label, "alert"),
+    PredictionStatus.REFUSED: Chip("stop", PredictionStatus.REFUSED.label, "attention"),
+}
+
+PCR: Mapping[str, Chip] = {
+    PcrResult.DETECTED: Chip("plus", PcrResult.DETECTED.label, "alert"),
+    PcrResult.NOT_DETECTED: Chip("minus", PcrResult.NOT_DETECTED.label),
+    PcrResult.INDETERMINATE: Chip("question", PcrResult.INDETERMINATE.label, "attention"),
+}
+
+_DECISION_ICONS: Mapping[str, str] = {Decision.CONFIRM: "check", Decision.OVERRIDE: "pen", Decision.UNAIDED: "eye"}
+
+NO_OPINION = Chip("dash", "None")
+MIXED_OPINION = Chip("warning", "Images differ", "attention")
+NO_PCR = Chip("dash", "None")
+NOT_READ = Chip("dash", "Not read yet")
+
+
+def study_chip(study: Study) -> Chip:
+    return STUDY[study.status]
+
+
+def priority_chip(study: Study) -> Chip | None:
+    """Routine is the rule and needs no sign."""
+    return None if study.priority == Priority.ROUTINE else PRIORITY[study.priority]
+
+
+def prediction_chip(prediction: Prediction) -> Chip:
+    chip = PREDICTION[prediction.status]
+    return Chip(chip.icon, prediction.label_display, chip.tone) if prediction.is_done else chip
+
+
+def opinion_chip(opinion: SecondOpinion) -> Chip:
+    """One sign for the whole study: what is still to come first, then what is wrong, then the label."""
+    if not opinion.predictions:
+        return NO_OPINION
+    unfinished = [prediction for prediction in opinion.predictions if not prediction.is_final]
+    if unfinished:
+        return PREDICTION[max(prediction.status for prediction in unfinished)]
+    if opinion.is_mixed:
+        return MIXED_OPINION
+    if opinion.has_label:
+        return Chip("network", opinion.label_display)
+    return prediction_chip(opinion.predictions[-1])
+
+
+def pcr_chip(result: str | None) -> Chip:
+    return PCR[result] if result else NO_PCR
+
+
+def decision_chip(review: Review | None) -> Chip:
+    return Chip(_DECISION_ICONS[review.decision], review.label_display, "settled") if review else NOT_READ

@@ -1,0 +1,57 @@
+"""What the forms have in common: they read what was typed. Whether it is right, the services say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+
+class MomentInput(forms.DateTimeInput):
+    """The browser's own picker of day and time, in the zone that the page shows."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class DayInput(forms.DateInput):
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
+
+
+class PortalForm(forms.Form):
+    """Errors are said by the server in full sentences; the browser's own bubbles are switched off by ``novalidate``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.error_messages["required"] = _required(field)
+
+    def submit(self, service: Callable[[], object]) -> bool:
+        """Do what the form is for; ``False``, with the reasons beside the fields, when it was not done."""
+        if not self.is_valid():
+            return False
+        try:
+            service()
+        except ValidationError as error:
+            self.take_errors(error)
+            return False
+        return True
+
+    def take_errors(self, error: ValidationError) -> None:
+        """Put what a service found wrong next to the fields; the rest goes on top of the form."""
+        messages = error.message_dict if hasattr(error, "error_dict") else {"": error.messages}
+        for name, sentences in messages.items():
+            for sentence in sentences:
+                self.add_error(name if name in self.fields else None, sentence)
+
+
+def _required(field: forms.Field) -> str:
+    verb = "Choose" if isinstance(field, forms.ChoiceField) else "Enter"
+    return f"{verb} the {str(field.label).lower()}." if field.label else "Fill in this field."

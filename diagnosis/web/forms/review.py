@@ -1,0 +1,26 @@
+"""A radiologist's decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+
+from diagnosis.models import OverrideReason
+from diagnosis.web.forms.base import PortalForm
+
+
+class ReviewForm(PortalForm):
+    """``labels`` are what the reader may choose from; all else is checked when the read is signed."""
+
+    decision = forms.CharField(required=False, widget=forms.HiddenInput)
+    opinion_token = forms.CharField(required=False, widget=forms.HiddenInput)
+    label = forms.CharField(label="Your reading", required=False)
+    reason = forms.CharField(label="Reason", required=False)
+    note = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
+
+    def __init__(self, *args: Any, labels: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="review_%s", **kwargs)
+        self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
+        self.fields["reason"].widget = forms.Select(choices=[("", "Choose a reason"), *OverrideReason.choices])

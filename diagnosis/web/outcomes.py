@@ -1,0 +1,48 @@
+"""What became of files, kept in the session until the next page has shown it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from django.http import HttpRequest
+
+from diagnosis.services.studies import FileOutcome, Receipt
+from diagnosis.web.chips import Chip
+
+_KEY = "file_outcomes"
+
+CHIPS = {
+    FileOutcome.WAITING: Chip("hourglass", "Waiting for your confirmation", "attention"),
+    FileOutcome.STORED: Chip("check", "Stored", "settled"),
+    FileOutcome.DUPLICATE: Chip("copy", "Duplicate", "neutral"),
+    FileOutcome.REFUSED: Chip("stop", "Refused", "alert"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One file as its row shows it; ``study_id`` leads to where the image is."""
+
+    file_name: str
+    outcome: str
+    reason: str
+    study_id: str
+
+    @classmethod
+    def of(cls, receipt: Receipt) -> Outcome:
+        study_id = str(receipt.image.study_id) if receipt.image else ""
+        return cls(receipt.file_name, receipt.outcome.value, receipt.reason, study_id)
+
+    @property
+    def chip(self) -> Chip:
+        return CHIPS[FileOutcome(self.outcome)]
+
+
+def outcomes_keep(request: HttpRequest, receipts: Iterable[Receipt]) -> None:
+    kept = request.session.get(_KEY, [])
+    request.session[_KEY] = kept + [asdict(Outcome.of(receipt)) for receipt in receipts]
+
+
+def outcomes_take(request: HttpRequest) -> list[Outcome]:
+    return [Outcome(**values) for values in request.session.pop(_KEY, [])]

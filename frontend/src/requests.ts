@@ -1,0 +1,69 @@
+/** htmx: its settings, and what happens when an answer is not the expected one. */
+
+import htmx from "htmx.org";
+import { defineMorph } from "./morph";
+import { notice, sentenceOf, withdraw } from "./notices";
+
+interface RequestDetail {
+  elt: Element;
+  xhr: XMLHttpRequest;
+  shouldSwap: boolean;
+  isError: boolean;
+}
+
+export const SESSION_ENDED =
+  "Your session has ended and nothing was sent. What you typed is still here: copy it, log in again, and send it again.";
+export const NO_ANSWER = "The portal does not answer. What you typed is still here: check the network and try again.";
+const NOT_CURRENT = "The portal does not answer: this page is not up to date until it does.";
+const TECHNICAL = "The portal could not do this because of a technical error. Try again; if it happens again, tell an administrator.";
+
+/** Answers that are fragments like any other: the form again, with what is wrong. */
+const REFUSALS = new Set([400, 409, 422]);
+
+export function startRequests(): void {
+  Object.assign(htmx.config, {
+    // Pages of patients are kept nowhere in the browser, and no text from a server becomes a script or a style.
+    historyEnabled: false,
+    historyCacheSize: 0,
+    allowEval: false,
+    allowScriptTags: false,
+    includeIndicatorStyles: false,
+    selfRequestsOnly: true,
+    timeout: 30_000,
+  });
+  defineMorph();
+  document.body.setAttribute("hx-ext", "morph");
+
+  on("htmx:beforeRequest", (event, detail) => {
+    if (isPoll(detail.elt) && document.hidden) event.preventDefault();
+  });
+  on("htmx:beforeSwap", (_event, detail) => {
+    if (REFUSALS.has(detail.xhr.status) && !detail.xhr.getResponseHeader("X-Error-Page")) {
+      detail.shouldSwap = true;
+      detail.isError = false;
+    }
+  });
+  on("htmx:responseError", (_event, detail) => {
+    const { status, responseText } = detail.xhr;
+    if (status === 401) return notice(SESSION_ENDED);
+    if (isPoll(detail.elt) && status >= 500) return notice(NOT_CURRENT);
+    notice(sentenceOf(responseText) || TECHNICAL);
+  });
+  for (const name of ["htmx:sendError", "htmx:timeout"]) {
+    on(name, (_event, detail) => notice(isPoll(detail.elt) ? NOT_CURRENT : NO_ANSWER));
+  }
+  on("htmx:afterOnLoad", (_event, detail) => {
+    if (detail.xhr.status < 500) {
+      withdraw(NOT_CURRENT);
+      withdraw(NO_ANSWER);
+    }
+  });
+}
+
+function isPoll(element: Element): boolean {
+  return element.matches("[data-poll]");
+}
+
+function on(name: string, listener: (event: Event, detail: RequestDetail) => void): void {
+  document.body.addEventListener(name, (event) => listener(event, (event as CustomEvent<RequestDetail>).detail));
+}
