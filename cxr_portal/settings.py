@@ -66,6 +66,9 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "diagnosis.web.middleware.FragmentLoginMiddleware",
+    "diagnosis.web.middleware.PersonErrorMiddleware",
+    "diagnosis.web.middleware.SiteTimeZoneMiddleware",
 ]
 
 TEMPLATES = [
@@ -176,6 +179,7 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 SESSION_COOKIE_AGE = ENVIRONMENT.session_idle_seconds
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "diagnosis.web.errors.csrf_failure"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 # Transport and browser

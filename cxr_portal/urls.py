@@ -28,3 +28,8 @@ urlpatterns = [
     path("api/docs/", login_not_required(api_page), name="api_docs"),
     path("", include("diagnosis.web.urls")),
 ]
+
+handler400 = "diagnosis.web.errors.bad_request"
+handler403 = "diagnosis.web.errors.permission_denied"
+handler404 = "diagnosis.web.errors.page_not_found"
+handler500 = "diagnosis.web.errors.server_error"
