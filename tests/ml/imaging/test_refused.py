@@ -139,10 +139,32 @@ def test_a_size_that_the_pixels_do_not_have_is_refused(transfer_syntax):
         assert code_of(content) in ("truncated", "corrupt")
 
 
-def test_a_codestream_larger_than_its_data_set_says_is_not_decoded():
-    large = phantom_dicom(1, rows=2048, columns=2048, transfer_syntax=uid.JPEGLSLossless)
+@pytest.mark.parametrize("transfer_syntax", [uid.JPEGLSLossless, uid.JPEG2000Lossless, uid.JPEGBaseline8Bit])
+def test_a_codestream_of_another_size_than_its_data_set_says_is_not_decoded(monkeypatch, transfer_syntax):
+    bits = 8 if transfer_syntax == uid.JPEGBaseline8Bit else 12
+    large = phantom_dicom(1, rows=256, columns=256, transfer_syntax=transfer_syntax, bits_stored=bits)
     ds = pydicom.dcmread(BytesIO(large))
     ds.Rows = ds.Columns = 64
+    decoded = []
+    monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.as_array", lambda *_, **__: decoded.append(1))
+    assert code_of(to_file(ds, transfer_syntax)) == "corrupt"
+    assert not decoded
+
+
+def test_uncompressed_pixels_shorter_than_the_header_says_are_cut():
+    assert code_of(dicom(SAMPLES, PixelData=SAMPLES.tobytes()[:-2])) == "truncated"
+
+
+def test_an_item_that_runs_past_the_pixel_data_is_found_even_where_its_codestream_is_whole():
+    ds = pydicom.dcmread(BytesIO(phantom_dicom(2, rows=40, columns=36, transfer_syntax=uid.JPEGLSLossless)))
+    value = bytearray(ds.PixelData)
+    at = 8 + 4 + 4  # After the offset table's item with its one offset, and the tag of the codestream's item.
+    length = struct.unpack_from("<L", value, at)[0]
+    struct.pack_into("<L", value, at, length + 8)
+    ds.PixelData = bytes(value)
+    assert code_of(to_file(ds, uid.JPEGLSLossless)) == "truncated"
+    struct.pack_into("<L", value, at, length)
+    ds.PixelData = bytes(value) + b"\x00" * 8
     assert code_of(to_file(ds, uid.JPEGLSLossless)) == "corrupt"
 
 
@@ -321,7 +343,8 @@ def test_a_cut_inside_the_codestream_is_found_even_where_its_wrapping_is_whole()
         frame = next(pydicom.encaps.generate_frames(ds.PixelData, number_of_frames=1))
         for length in range(2, len(frame) - 2, 17):
             ds.PixelData = encapsulate([frame[:length]])
-            assert code_of(to_file(ds, syntax)) in ("truncated", "corrupt"), (syntax.name, length)
+            expected = "corrupt" if syntax == uid.RLELossless else "truncated"
+            assert code_of(to_file(ds, syntax)) == expected, (syntax.name, length)
 
 
 SHIPPED = sorted(
