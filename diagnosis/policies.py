@@ -84,3 +84,28 @@ def sites_where(user: User | AnonymousUser, act: Act) -> QuerySet[Site]:
         return Site.objects.none()
     roles = [role for role, acts in ALLOWED.items() if act in acts]
     return Site.objects.filter(memberships__user=user, memberships__role__in=roles)
+
+
+def may_audit(user: User | AnonymousUser, site: Site | None = None) -> bool:
+    """Whether ``user`` may inspect records in the admin: a superuser everywhere, an administrator at the own sites.
+
+    Without ``site``: whether there is anything at all to inspect.
+    """
+    if not user.is_authenticated or not user.is_active:
+        return False
+    if user.is_superuser:
+        return True
+    if site is not None:
+        return role_at(user, site) is Role.ADMIN
+    return user.memberships.filter(role=Role.ADMIN).exists()
+
+
+def may_manage_accounts(user: User | AnonymousUser) -> bool:
+    """Whether ``user`` may make accounts and sites and say who works where: superusers, and the set-up of the portal."""
+    return user.is_authenticated and user.is_active and (user.is_superuser or user.is_system)
+
+
+def require_account_management(user: User | AnonymousUser) -> None:
+    """Raises ``PermissionDenied`` with a sentence for the person when ``user`` may not manage accounts."""
+    if not may_manage_accounts(user):
+        raise PermissionDenied("Only a superuser may change accounts, roles and sites. Ask the one of your installation.")

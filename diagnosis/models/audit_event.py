@@ -2,6 +2,8 @@
 
 from django.db import models
 
+from diagnosis.models.scoped import SiteScopedQuerySet
+
 
 class AuditAction(models.TextChoices):
     LOGIN = "login", "Logged in"
@@ -56,6 +58,8 @@ class AuditEvent(models.Model):
     request_id = models.CharField(max_length=64, blank=True)
     previous_hash = models.CharField(max_length=64)
     hash = models.CharField(max_length=64)
+
+    objects = SiteScopedQuerySet.as_manager()
 
     class Meta:
         ordering = ["-seq"]

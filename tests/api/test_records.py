@@ -237,12 +237,10 @@ def test_a_pcr_result_and_a_symptom_note_are_added_and_listed(api, patient):
 
 
 def test_the_original_comes_back_bit_for_bit_as_an_attachment(api, image, doctor):
-    image.original_name = 'chest "é" 胸.png'
-    image.save()
     response = api.get(f"/api/v1/images/{image.pk}/original/")
     assert b"".join(response.streaming_content) == default_storage.open(image.file.name).read()
     assert response["Content-Type"] == "image/png"
-    assert response["Content-Disposition"].startswith("attachment; filename*=utf-8''chest")
+    assert response["Content-Disposition"] == f'attachment; filename="image-{image.pk}.png"'
     assert "no-store" in response["Cache-Control"]
     event = AuditEvent.objects.get(action="image_downloaded")
     assert (event.actor, event.object_id) == (doctor, str(image.pk))

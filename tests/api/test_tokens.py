@@ -3,13 +3,14 @@
 import datetime as dt
 
 import pytest
+from django.urls import reverse
 from django.utils import timezone
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from diagnosis.models import AuditEvent
 from diagnosis.services.accounts import system_user
-from diagnosis.services.tokens import token_issue, tokens_revoke_all
+from diagnosis.services.tokens import token_issue
 from tests.factories import PASSWORD
 
 TOKEN = "/api/v1/auth/token/"
@@ -139,11 +140,18 @@ def test_the_token_of_a_closed_account_opens_nothing(api, doctor):
     assert api.get(ME).status_code == 401
 
 
-def test_a_new_password_can_end_every_token_of_the_account(api, client_of, doctor, radiologist):
+def test_a_new_password_ends_every_token_of_the_account_and_is_on_record(
+    api, client_of, doctor, radiologist, client
+):
     other = client_of(radiologist)
-    assert tokens_revoke_all(actor=doctor, user=doctor) == 1
+    client.force_login(doctor)
+    new = "another long passphrase"
+    form = {"oldpassword": PASSWORD, "password1": new, "password2": new}
+    assert client.post(reverse("account_change_password"), form).status_code == 302
     assert api.get(ME).status_code == 401
     assert other.get(ME).status_code == 200
+    event = AuditEvent.objects.get(action="access_changed", actor=doctor)
+    assert event.details == {"username": "doctor", "fields": ["password"]}
 
 
 def test_a_program_that_never_logs_out_keeps_its_newest_tokens(doctor):

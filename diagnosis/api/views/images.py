@@ -26,7 +26,12 @@ from ml.imaging import render_png
 # Large, and in no answer.
 UNSHOWN_CARD = ("model_version__card",)
 UNSHOWN = ("activation_maps", *UNSHOWN_CARD)
-MEDIA_TYPES = {ImageKind.DICOM: "application/dicom", ImageKind.PNG: "image/png", ImageKind.JPEG: "image/jpeg"}
+# Media type, and the extension of a name of ours: the sender's may hold patient data.
+ORIGINALS = {
+    ImageKind.DICOM: ("application/dicom", "dcm"),
+    ImageKind.PNG: ("image/png", "png"),
+    ImageKind.JPEG: ("image/jpeg", "jpg"),
+}
 
 
 class _OneImage(PortalView):
@@ -60,17 +65,18 @@ class OriginalView(_OneImage):
     @extend_schema(
         operation_id="images_original",
         summary="The file as it came",
-        responses={**file_of(*MEDIA_TYPES.values()), **errors(404)},
+        responses={**file_of(*(media_type for media_type, _ in ORIGINALS.values())), **errors(404)},
         tags=["images"],
     )
     def get(self, request: Request, pk: UUID) -> FileResponse:
         """On record as a download."""
         image = image_download(actor=self.person, image=self.image(pk))
+        media_type, extension = ORIGINALS[ImageKind(image.kind)]
         return FileResponse(
             image.file.open("rb"),
             as_attachment=True,
-            filename=image.original_name,
-            content_type=MEDIA_TYPES[ImageKind(image.kind)],
+            filename=f"image-{image.pk}.{extension}",
+            content_type=media_type,
         )
 
 

@@ -1,0 +1,20 @@
+"""The Django admin: accounts are managed here, clinical records are only looked at."""
+
+from importlib import import_module
+
+from django.contrib import admin
+
+from diagnosis.admin import accounts, audit, clinical, operation  # noqa: F401  They register themselves.
+
+# The libraries' own pages would change rows past the services and their audit. Once imported here their admin modules have
+# registered, and the admin's discovery does not run them again.
+for library, model in (
+    ("django.contrib.auth", "Group"),
+    ("allauth.account", "EmailAddress"),
+    ("knox", "AuthToken"),
+):
+    import_module(f"{library}.admin")
+    admin.site.unregister(getattr(import_module(f"{library}.models"), model))
+
+admin.site.site_header = admin.site.site_title = "CXR Portal administration"
+admin.site.index_title = "Accounts, records and audit"

@@ -1,0 +1,350 @@
+"""Patients, studies, images, second opinions, reads, PCR results and symptom notes: to be looked at."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+
+from diagnosis.admin.base import AuditedSiteFilter, ClinicalAdmin
+from diagnosis.models import (
+    Image,
+    IncomingFile,
+    LabResult,
+    Patient,
+    Prediction,
+    Review,
+    Study,
+    Symptom,
+    SymptomNote,
+)
+
+
+def pretty(value: Any) -> str:
+    """JSON as a person reads it."""
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def link(record: Any, text: object = None) -> str:
+    """To the record's own page in the admin."""
+    address = reverse(f"admin:diagnosis_{record._meta.model_name}_change", args=[record.pk])
+    return format_html('<a href="{}">{}</a>', address, text or record)
+
+
+def links(records: Any) -> str:
+    return format_html_join("", "<div>{}</div>", ((link(record),) for record in records)) or "-"
+
+
+@admin.register(Patient)
+class PatientAdmin(ClinicalAdmin):
+    list_display = ("display_name", "mrn", "birth_date", "sex", "site", "created_at")
+    list_filter = (AuditedSiteFilter, "sex")
+    list_select_related = ("site",)
+    search_fields = ("person_name", "mrn")
+    search_help_text = "Name or record number"
+    ordering = ("person_name", "mrn")
+    fields = (
+        "site", "mrn", "display_name", "person_name", "birth_date", "sex", "created_at", "studies", "lab_results",
+        "symptom_notes",
+    )  # fmt: skip
+
+    @admin.display(description="name", ordering="person_name")
+    def display_name(self, patient: Patient) -> str:
+        return patient.display_name
+
+    def studies(self, patient: Patient) -> str:
+        return links(patient.studies.order_by("-created_at"))
+
+    @admin.display(description="PCR results")
+    def lab_results(self, patient: Patient) -> str:
+        return links(patient.lab_results.all())
+
+    def symptom_notes(self, patient: Patient) -> str:
+        return links(patient.symptom_notes.all())
+
+
+@admin.register(Study)
+class StudyAdmin(ClinicalAdmin):
+    list_display = (
+        "patient",
+        "status",
+        "priority",
+        "accession_number",
+        "performed_at",
+        "created_at",
+        "submitted_by",
+        "site",
+    )
+    list_filter = (AuditedSiteFilter, "status", "priority")
+    list_select_related = ("patient", "site", "submitted_by")
+    date_hierarchy = "created_at"
+    search_fields = ("patient__person_name", "patient__mrn", "accession_number", "=study_instance_uid")
+    search_help_text = "Patient's name or record number, accession number, or the whole study UID"
+    ordering = ("-created_at",)
+    fields = (
+        "site", "patient_link", "status", "priority", "study_instance_uid", "accession_number", "study_description",
+        "performed_at", "submitted_by", "created_at", "images", "reviews",
+    )  # fmt: skip
+
+    @admin.display(description="patient")
+    def patient_link(self, study: Study) -> str:
+        return link(study.patient)
+
+    def images(self, study: Study) -> str:
+        return links(study.images.all())
+
+    def reviews(self, study: Study) -> str:
+        return links(study.reviews.all())
+
+
+class StoredFileAdmin(ClinicalAdmin):
+    """``header`` is what the file says of itself."""
+
+    @admin.display(description="pixels")
+    def pixels(self, stored: Image | IncomingFile) -> str:
+        return f"{stored.columns} x {stored.rows}"
+
+    @admin.display(description="DICOM header")
+    def header_text(self, stored: Image | IncomingFile) -> str:
+        return pretty(stored.header)
+
+
+@admin.register(Image)
+class ImageAdmin(StoredFileAdmin):
+    list_display = (
+        "original_name",
+        "patient",
+        "kind",
+        "pixels",
+        "modality",
+        "view_position",
+        "created_at",
+        "site",
+    )
+    list_filter = (AuditedSiteFilter, "kind")
+    list_select_related = ("study__patient", "site")
+    search_fields = (
+        "study__patient__person_name",
+        "study__patient__mrn",
+        "=sop_instance_uid",
+        "=sha256",
+        "original_name",
+    )
+    search_help_text = "Patient's name or record number, file name, or the whole SOP Instance UID or sha256"
+    ordering = ("-created_at",)
+    fields = (
+        "site", "study_link", "view", "original_name", "kind", "pixels", "size", "sha256", "sop_instance_uid", "modality",
+        "body_part_examined", "view_position", "laterality", "uploaded_by", "created_at", "predictions", "header_text",
+    )  # fmt: skip
+
+    @admin.display(ordering="study__patient__person_name")
+    def patient(self, image: Image) -> str:
+        return str(image.study.patient)
+
+    @admin.display(description="study")
+    def study_link(self, image: Image) -> str:
+        return link(image.study)
+
+    @admin.display(description="picture")
+    def view(self, image: Image) -> str:
+        """The portal's own picture: it shows it to those who have a role at the site, and to nobody else."""
+        return format_html(
+            '<a href="{}"><img src="{}" alt="The X-ray, small" loading="lazy"></a>',
+            reverse("web:preview", args=[image.pk]),
+            reverse("web:thumbnail", args=[image.pk]),
+        )
+
+    def predictions(self, image: Image) -> str:
+        return links(image.predictions.defer("activation_maps").all())
+
+
+@admin.register(IncomingFile)
+class IncomingFileAdmin(StoredFileAdmin):
+    list_display = ("original_name", "kind", "pixels", "size", "uploaded_by", "received_at", "site")
+    list_filter = (AuditedSiteFilter, "kind")
+    list_select_related = ("site", "uploaded_by")
+    search_fields = ("uploaded_by__username", "original_name", "=sha256")
+    search_help_text = "Uploader, file name, or the whole sha256"
+    ordering = ("-received_at",)
+    fields = (
+        "site",
+        "original_name",
+        "kind",
+        "pixels",
+        "size",
+        "sha256",
+        "uploaded_by",
+        "received_at",
+        "header_text",
+    )
+
+
+@admin.register(Prediction)
+class PredictionAdmin(ClinicalAdmin):
+    list_display = ("patient", "status", "label_text", "model_version", "requested_at", "finished_at", "site")
+    list_filter = (AuditedSiteFilter, "status", "model_version")
+    list_select_related = ("image__study__patient", "image__site", "model_version")
+    date_hierarchy = "requested_at"
+    search_fields = ("image__study__patient__person_name", "image__study__patient__mrn", "=id")
+    search_help_text = "Patient's name or record number, or the whole id"
+    ordering = ("-requested_at",)
+    fields = (
+        "image_link", "model_version", "status", "label_text", "scores", "operating_point_text", "reason", "attempts",
+        "timings_text", "requested_at", "queued_at", "lease_until", "finished_at",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
+        return super().get_queryset(request).defer("activation_maps", "model_version__card")
+
+    @admin.display(ordering="image__study__patient__person_name")
+    def patient(self, prediction: Prediction) -> str:
+        return str(prediction.image.study.patient)
+
+    def site(self, prediction: Prediction) -> str:
+        return str(prediction.image.site)
+
+    @admin.display(description="second opinion", ordering="label")
+    def label_text(self, prediction: Prediction) -> str:
+        return prediction.label_display if prediction.label else "-"
+
+    def scores(self, prediction: Prediction) -> str:
+        rows = ((display, f"{probability:.3f}") for _, display, probability in prediction.scores)
+        return format_html_join("", "<div>{}: {}</div>", rows) or "-"
+
+    @admin.display(description="operating point")
+    def operating_point_text(self, prediction: Prediction) -> str:
+        return pretty(prediction.operating_point)
+
+    @admin.display(description="timings (s)")
+    def timings_text(self, prediction: Prediction) -> str:
+        return pretty(prediction.timings)
+
+    @admin.display(description="image")
+    def image_link(self, prediction: Prediction) -> str:
+        return link(prediction.image)
+
+
+@admin.register(Review)
+class ReviewAdmin(ClinicalAdmin):
+    list_display = ("patient", "decision", "label_display", "reason", "reader", "signed_at", "site")
+    list_filter = (AuditedSiteFilter, "decision", "reason")
+    list_select_related = ("study__patient", "study__site", "reader")
+    date_hierarchy = "signed_at"
+    search_fields = (
+        "study__patient__person_name",
+        "study__patient__mrn",
+        "reader__username",
+        "reader__last_name",
+    )
+    search_help_text = "Patient's name or record number, or the reader"
+    ordering = ("-signed_at",)
+    fields = (
+        "study_link", "reader", "decision", "label_display", "label", "reason", "note", "seen", "follows_link", "signed_at",
+    )  # fmt: skip
+
+    @admin.display(ordering="study__patient__person_name")
+    def patient(self, review: Review) -> str:
+        return str(review.study.patient)
+
+    def site(self, review: Review) -> str:
+        return str(review.study.site)
+
+    @admin.display(description="study")
+    def study_link(self, review: Review) -> str:
+        return link(review.study)
+
+    @admin.display(description="follows")
+    def follows_link(self, review: Review) -> str:
+        return link(review.follows) if review.follows else "-"
+
+    @admin.display(description="what the reader had on screen")
+    def seen(self, review: Review) -> str:
+        return pretty(review.seen_predictions)
+
+
+class PatientNoteAdmin(ClinicalAdmin):
+    """Records that hang on a patient."""
+
+    search_fields = ("patient__person_name", "patient__mrn")
+    search_help_text = "Patient's name or record number"
+    list_select_related = ("patient__site", "entered_by")
+
+    def site(self, note: LabResult | SymptomNote) -> str:
+        return str(note.patient.site)
+
+    @admin.display(description="patient")
+    def patient_link(self, note: LabResult | SymptomNote) -> str:
+        return link(note.patient)
+
+
+@admin.register(LabResult)
+class LabResultAdmin(PatientNoteAdmin):
+    list_display = (
+        "patient",
+        "result",
+        "specimen",
+        "ct_value",
+        "collected_at",
+        "received_at",
+        "entered_by",
+        "site",
+    )
+    list_filter = (AuditedSiteFilter, "result", "specimen")
+    date_hierarchy = "collected_at"
+    ordering = ("-collected_at",)
+    fields = (
+        "patient_link", "result", "specimen", "ct_value", "collected_at", "received_at", "laboratory", "loinc", "entered_by",
+        "entered_at",
+    )  # fmt: skip
+
+
+class SymptomInline(admin.TabularInline):
+    model = Symptom
+    fields = ("code", "severity")
+    extra = 0
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return True  # Whoever may see the note.
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(SymptomNote)
+class SymptomNoteAdmin(PatientNoteAdmin):
+    list_display = (
+        "patient",
+        "symptom_list",
+        "onset_date",
+        "temperature_c",
+        "spo2_percent",
+        "noted_at",
+        "entered_by",
+        "site",
+    )
+    list_filter = (AuditedSiteFilter, "exposure", "vaccination")
+    date_hierarchy = "noted_at"
+    ordering = ("-noted_at",)
+    inlines = (SymptomInline,)
+    fields = (
+        "patient_link", "onset_date", "temperature_c", "spo2_percent", "exposure", "vaccination", "text", "noted_at",
+        "entered_by", "entered_at",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SymptomNote]:
+        return super().get_queryset(request).prefetch_related("symptoms")
+
+    @admin.display(description="symptoms")
+    def symptom_list(self, note: SymptomNote) -> str:
+        return ", ".join(str(symptom) for symptom in note.symptoms.all()) or "-"
