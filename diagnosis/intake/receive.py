@@ -43,6 +43,23 @@ def receive_file(*, actor: User, site: Site, upload: UploadedFile) -> Receipt:
     except ImageRefused as refusal:
         file_refuse(actor=actor, site=site, code=refusal.code)
         return Receipt(name, FileOutcome.REFUSED, str(refusal), code=refusal.code)
+    known = _known(actor=actor, site=site, name=name, examined=examined)
+    if known is not None:
+        return known
+    try:
+        return Receipt(
+            name, FileOutcome.WAITING, incoming=_keep(actor=actor, site=site, name=name, examined=examined)
+        )
+    except IntegrityError:
+        # The same person sent it twice at the same moment.
+        known = _known(actor=actor, site=site, name=name, examined=examined)
+        if known is None:
+            raise
+        return known
+
+
+def _known(*, actor: User, site: Site, name: str, examined: ExaminedFile) -> Receipt | None:
+    """The receipt of a file that is stored at ``site``, or waits for ``actor`` to confirm it; ``None`` for a new one."""
     twin = stored_twin(
         site=site,
         sha256=examined.sha256,
@@ -52,13 +69,10 @@ def receive_file(*, actor: User, site: Site, upload: UploadedFile) -> Receipt:
         image, reason = twin
         file_duplicate(actor=actor, image=image)
         return Receipt(name, FileOutcome.DUPLICATE, reason, image=image)
-    try:
-        return Receipt(
-            name, FileOutcome.WAITING, incoming=_keep(actor=actor, site=site, name=name, examined=examined)
-        )
-    except IntegrityError:
-        waiting = IncomingFile.objects.get(uploaded_by=actor, site=site, sha256=examined.sha256)
-        return Receipt(name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting, was_waiting=True)
+    waiting = IncomingFile.objects.filter(uploaded_by=actor, site=site, sha256=examined.sha256).first()
+    if waiting is None:
+        return None
+    return Receipt(name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting, was_waiting=True)
 
 
 def _content(upload: UploadedFile) -> bytes:

@@ -14,7 +14,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 
 from diagnosis import policies
-from diagnosis.errors import NotPossible, PersonError
+from diagnosis.errors import Conflict, NotPossible, PersonError
 from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.models import ImageKind, IncomingFile, Patient, Priority, Site, User
 from diagnosis.services.patients import PatientIdentity, patient_identify, patient_identify_or_create
@@ -24,6 +24,7 @@ from diagnosis.services.studies import (
     file_duplicate,
     file_refuse,
     incoming_file_discard,
+    stored_twin,
     study_submit,
 )
 
@@ -109,6 +110,8 @@ def _store(submission: Submission, waiting: Sequence[Receipt]) -> list[Receipt]:
         except IntegrityError:
             # Somebody stored the same patient, study or image at the same moment; now it is there to be found.
             stored = _submit(submission, files)
+    except Conflict as error:
+        return [_stored_meanwhile(submission, receipt, error) for receipt in waiting]
     except Exception as error:  # noqa: BLE001  As above.
         for receipt in waiting:
             _discard(submission, receipt)
@@ -145,6 +148,22 @@ def _submit(submission: Submission, files: Sequence[IncomingFile]) -> list[Recei
         priority=submission.priority,
         differences_accepted=submission.differences_accepted,
     )
+
+
+def _stored_meanwhile(submission: Submission, receipt: Receipt, conflict: Conflict) -> Receipt:
+    """The same person sent the same file at the same moment, and the other request was faster."""
+    incoming = receipt.incoming
+    twin = incoming and stored_twin(
+        site=submission.site,
+        sha256=incoming.sha256,
+        sop_instance_uid=incoming.header.get("sop_instance_uid", ""),
+    )
+    if not twin:
+        _discard(submission, receipt)
+        return _refuse(submission, receipt.file_name, conflict)
+    image, reason = twin
+    file_duplicate(actor=submission.actor, image=image)
+    return Receipt(receipt.file_name, FileOutcome.DUPLICATE, reason, image=image)
 
 
 def _discard(submission: Submission, receipt: Receipt) -> None:

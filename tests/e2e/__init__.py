@@ -1,0 +1,1 @@
+"""The whole job in a real browser against the real processes."""

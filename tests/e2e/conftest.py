@@ -1,0 +1,71 @@
+"""People at their browsers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+from pydicom.uid import JPEG2000Lossless
+
+from ml.phantom import phantom_dicom
+from tests.services.portal import PortalProcess
+
+ROOT = Path(__file__).resolve().parents[2]
+SCREENSHOTS = ROOT / "var" / "e2e"
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 360, "height": 740}
+NEMA_FILE = Path(os.environ.get("CXR_DATA", ROOT.parent / "shared" / "data")) / "dicom" / "RG1_J2KI.dcm"
+
+
+@pytest.fixture(scope="session")
+def chest_dicom() -> bytes:
+    """The NEMA sample (MONOCHROME1, 15 bits, JPEG 2000) where there is one, and else a drawn file of that kind."""
+    if NEMA_FILE.exists():
+        return NEMA_FILE.read_bytes()
+    return phantom_dicom(
+        71, photometric="MONOCHROME1", bits_stored=16, transfer_syntax=JPEG2000Lossless, patient_id="RG1"
+    )
+
+
+@pytest.fixture
+def screenshot() -> Callable[..., None]:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+
+    def take(page: Page, name: str, *, full_page: bool = False) -> None:
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full_page)
+
+    return take
+
+
+@pytest.fixture
+def log_in(browser: Browser, portal: PortalProcess) -> Iterator[Callable[..., Page]]:
+    """Opens a browser profile of its own for a person of the demo hospital; it fails on any script error."""
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
+
+    def person(username: str, *, phone: bool = False) -> Page:
+        context = browser.new_context(viewport=PHONE if phone else DESKTOP, has_touch=phone, is_mobile=phone)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))
+        page.on(
+            "console",
+            lambda message: (
+                problems.append(f"{page.url}: {message.text}")
+                if "Content Security Policy" in message.text
+                else None
+            ),
+        )
+        page.goto(f"{portal.url}/accounts/login/")
+        page.get_by_label("Username").fill(username)
+        page.get_by_label("Password").fill(portal.accounts[username])
+        page.get_by_role("button", name="Log in").click()
+        return page
+
+    yield person
+    for context in contexts:
+        context.close()
+    assert problems == []
