@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Q
@@ -104,10 +104,25 @@ def incoming_file_add(*, actor: User, site: Site, **values: Any) -> IncomingFile
     return incoming
 
 
+def _require_waiting(actor: User, files: Sequence[IncomingFile]) -> None:
+    """Lock ``files``, which only their uploader may confirm or discard, and only once.
+
+    Confirmed or discarded twice at once, the second would find the files gone to an image, and delete them.
+    """
+    if any(incoming.uploaded_by_id != actor.pk for incoming in files):
+        raise PermissionDenied("Only the person who uploaded a file may confirm or discard it.")
+    waiting = IncomingFile.objects.select_for_update().filter(pk__in=[incoming.pk for incoming in files])
+    if len(waiting) != len(files):
+        raise Conflict(
+            "One of these files was stored or discarded meanwhile. Nothing was changed now: look at the worklist."
+        )
+
+
 @transaction.atomic
 def incoming_file_discard(*, actor: User, incoming: IncomingFile) -> None:
     """Throw away a file that its uploader does not want to store."""
     policies.require(actor, policies.Act.UPLOAD, incoming.site)
+    _require_waiting(actor, [incoming])
     audit_record(actor=actor, action=AuditAction.FILE_DISCARDED, site=incoming.site, target=incoming)
     delete_files_on_commit(incoming.stored_names)
     incoming.delete()
@@ -135,14 +150,7 @@ def study_submit(
     belongs to another patient; ``Conflict`` when a file is not waiting any more. Nothing is stored then.
     """
     policies.require(actor, policies.Act.UPLOAD, patient.site)
-    # Confirmed twice at once, the second would find the first's image and delete its files as a duplicate's.
-    still_waiting = IncomingFile.objects.select_for_update().filter(
-        pk__in=[incoming.pk for incoming in files]
-    )
-    if len(still_waiting) != len(files):
-        raise Conflict(
-            "One of these files was stored or discarded meanwhile. Nothing was stored now: look at the worklist."
-        )
+    _require_waiting(actor, files)
     if any(incoming.site_id != patient.site_id for incoming in files):
         raise NotPossible(
             "A file and its patient belong to different hospitals. Upload the file again at the right one."

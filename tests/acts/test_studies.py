@@ -8,7 +8,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from diagnosis.errors import NotPossible
+from diagnosis.errors import Conflict, NotPossible
 from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.models import AuditEvent, Image, IncomingFile, OutboxMessage, Patient, Prediction, Study
 from diagnosis.services.patients import patient_create, patient_differences
@@ -197,6 +197,26 @@ def test_discarding_a_file_removes_its_row_and_its_files(
         incoming_file_discard(actor=doctor, incoming=incoming)
     assert not IncomingFile.objects.exists()
     assert stored_files() == []
+
+
+def test_a_file_that_was_stored_meanwhile_is_not_thrown_away(
+    doctor, site, patient, stored_files, django_capture_on_commit_callbacks
+):
+    incoming = receive(doctor, site, dicom()).incoming
+    late = IncomingFile.objects.get(pk=incoming.pk)
+    study_submit(actor=doctor, patient=patient, files=[incoming])
+    with django_capture_on_commit_callbacks(execute=True), pytest.raises(Conflict, match="meanwhile"):
+        incoming_file_discard(actor=doctor, incoming=late)
+    assert len(stored_files()) == 3
+
+
+def test_only_its_uploader_confirms_or_discards_a_file(doctor, radiologist, site, patient):
+    incoming = receive(doctor, site, dicom()).incoming
+    with pytest.raises(PermissionDenied):
+        study_submit(actor=radiologist, patient=patient, files=[incoming])
+    with pytest.raises(PermissionDenied):
+        incoming_file_discard(actor=radiologist, incoming=incoming)
+    assert IncomingFile.objects.count() == 1
 
 
 @pytest.mark.parametrize("person", ["admin", "outsider"])
