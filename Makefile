@@ -16,7 +16,7 @@ BUILT := static/build/.stamp
 
 # Values that only `check --deploy` reads: it asks what production would be like, not whether these secrets are good.
 DEPLOY_CHECK_ENV = CXR_MODE=production ALLOWED_HOSTS=portal.example DATABASE_URL=postgres://portal@localhost/portal \
-	REDIS_URL=redis://localhost/0 EMAIL_URL=smtps://mail.example CXR_TRUSTED_PROXY_COUNT=1 \
+	REDIS_URL=redis://localhost/0 EMAIL_URL=submission://mail.example CXR_TRUSTED_PROXY_COUNT=1 \
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
 	AUDIT_HMAC_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')
 

@@ -136,7 +136,7 @@ def _read(env: FileAwareEnv) -> Environment:
     )
     email_url = env.str(
         "EMAIL_URL",
-        validate=_scheme("smtp", "submission", "smtps", "console", "file"),
+        validate=_scheme("submission", "smtp", "console", "file"),
         **no_default_in_production(None),
     )
     analysis_time_limit = env.int("CXR_ANALYSIS_TIME_LIMIT", 120, validate=Range(min=10, max=3600))

@@ -298,7 +298,7 @@ if ENVIRONMENT.redis_url:
 else:
     BROKER_DIR = CXR_VAR_DIR / "broker"
     CELERY |= {
-        "broker_url": "folder://",
+        "broker_url": "folder://localhost//",
         "broker_transport_options": {
             "data_folder_in": str(BROKER_DIR / "messages"),
             "data_folder_out": str(BROKER_DIR / "messages"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -40,18 +41,18 @@ class Child:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything else is done; 0 takes any free one. Raises ``SupervisorError`` when it is in use."""
+    """Take the port before anything else is done; 0 takes any free one. Raises ``SupervisorError`` when it cannot be had."""
     try:
         return socket.create_server((host, port), backlog=128)
+    except OverflowError:
+        reason = "a port is a number from 1 to 65535"
     except PermissionError:
-        raise SupervisorError(
-            f"Port {port} may be used by the system only. Choose one above 1023: make run PORT=8123"
-        ) from None
+        reason = "ports below 1024 are for the system"
     except OSError as error:
-        raise SupervisorError(
-            f"Port {port} cannot be used ({os.strerror(error.errno or 0).lower()}). Stop the program that holds it, or choose "
-            "another port: make run PORT=8123"
-        ) from None
+        if error.errno != errno.EADDRINUSE:
+            raise
+        reason = "another program uses it; stop that one"
+    raise SupervisorError(f"Port {port} cannot be used: {reason}, or choose another: make run PORT=8123")
 
 
 class Supervisor:

@@ -4,10 +4,13 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 _var_dir = tempfile.mkdtemp(prefix="cxr-tests-")
 atexit.register(shutil.rmtree, _var_dir, ignore_errors=True)
 os.environ |= {"CXR_MODE": "embedded", "CXR_VAR_DIR": _var_dir}
+
+(Path(_var_dir) / "static").mkdir()
 
 from cxr_portal.settings import *  # noqa: E402, F403
 from cxr_portal.settings import CELERY, STORAGES  # noqa: E402

@@ -1,5 +1,6 @@
 """Run the whole portal on one machine: database, demo, web server, worker. ``make run`` calls it."""
 
+import contextlib
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -37,8 +38,10 @@ class Command(BaseCommand):
         except StopRequested:
             pass
         except SupervisorError as error:
-            raise CommandError(str(error)) from None
-        self.stdout.write("Stopped.")
+            sys.exit(str(error))
+        # The terminal may be gone: closing it is one way to stop.
+        with contextlib.suppress(OSError):
+            self.stdout.write("Stopped.")
 
     def _run(self, supervisor: Supervisor, port: int, server_fd: int, demo: Path | None) -> None:
         address = f"http://{HOST}:{port}/"
