@@ -8,6 +8,7 @@ from django.db.models.signals import post_migrate
 
 class DiagnosisConfig(AppConfig):
     name = "diagnosis"
+    verbose_name = "Chest X-rays"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

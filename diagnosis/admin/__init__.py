@@ -1,8 +1,11 @@
 """The Django admin: accounts are managed here, clinical records are only looked at."""
 
 from importlib import import_module
+from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
 from diagnosis.admin import accounts, audit, clinical, operation  # noqa: F401  They register themselves.
 
@@ -18,3 +21,11 @@ for library, model in (
 
 admin.site.site_header = admin.site.site_title = "CXR Portal administration"
 admin.site.index_title = "Accounts, records and audit"
+
+
+def _own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    """One page to change one's password: the login's, whose change is on record and ends the tokens."""
+    return redirect("account_change_password")
+
+
+admin.site.password_change = _own_password  # type: ignore[assignment,method-assign]

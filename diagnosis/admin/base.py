@@ -42,6 +42,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     """Nothing is added, changed or deleted here, whoever asks."""
 
     actions = None
+    change_form_template = "admin/record.html"
     list_per_page = 50
     show_full_result_count = False
 

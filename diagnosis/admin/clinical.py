@@ -49,8 +49,7 @@ class PatientAdmin(ClinicalAdmin):
     search_help_text = "Name or record number"
     ordering = ("person_name", "mrn")
     fields = (
-        "site", "mrn", "display_name", "person_name", "birth_date", "sex", "created_at", "studies", "lab_results",
-        "symptom_notes",
+        "site", "mrn", "person_name", "birth_date", "sex", "created_at", "studies", "lab_results", "symptom_notes", "audit",
     )  # fmt: skip
 
     @admin.display(description="name", ordering="person_name")
@@ -66,6 +65,10 @@ class PatientAdmin(ClinicalAdmin):
 
     def symptom_notes(self, patient: Patient) -> str:
         return links(patient.symptom_notes.all())
+
+    def audit(self, patient: Patient) -> str:
+        address = reverse("admin:diagnosis_auditevent_changelist", query={"patient__id__exact": patient.pk})
+        return format_html('<a href="{}">Who opened or changed the records of this patient</a>', address)
 
 
 @admin.register(Study)
@@ -220,7 +223,7 @@ class PredictionAdmin(ClinicalAdmin):
     def operating_point_text(self, prediction: Prediction) -> str:
         return pretty(prediction.operating_point)
 
-    @admin.display(description="timings (s)")
+    @admin.display(description="timings")
     def timings_text(self, prediction: Prediction) -> str:
         return pretty(prediction.timings)
 

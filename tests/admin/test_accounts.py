@@ -242,6 +242,12 @@ def test_somebody_without_a_login_is_sent_to_the_portals_own_login(db):
     assert response.redirect_chain[-1][0].startswith(reverse("account_login"))
 
 
+def test_ones_own_password_is_changed_on_the_page_that_puts_it_on_record(browser):
+    response = browser.post(reverse("admin:password_change"), {"new_password1": NEW_PASSWORD})
+    assert response.status_code == 302
+    assert response.url == reverse("account_change_password")
+
+
 def test_staff_follows_the_roles(doctor, site):
     doctor.is_staff = True
     doctor.save()

@@ -1,6 +1,7 @@
 """The audit events: found by patient, user, action, object, request and date."""
 
 import datetime as dt
+import re
 
 import pytest
 from django.utils import timezone
@@ -124,3 +125,14 @@ def test_who_searched_the_audit_is_in_the_audit(visit, admin, events):
     found(visit(admin), events, q="Helen")
     event = AuditEvent.objects.get(action="records_searched")
     assert (event.actor, event.details) == (admin, {"records": "auditevent", "query": "Helen"})
+
+
+def test_the_page_of_a_patient_leads_to_who_opened_it(visit, admin, events):
+    browser = visit(admin)
+    patient = events["second"].patient
+    page = browser.get(page_of("patient", patient)).content.decode()
+    [address] = re.findall(r'href="([^"]+patient__id__exact[^"]+)"', page)
+    shown = browser.get(address).context["cl"].queryset
+    assert {event.patient for event in shown} == {patient}
+    assert events["second"] in shown
+    assert browser.get(list_of("auditevent")).context["cl"].queryset.count() > shown.count()
