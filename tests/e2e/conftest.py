@@ -35,7 +35,8 @@ def screenshot() -> Callable[..., None]:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
 
     def take(page: Page, name: str, *, full_page: bool = False) -> None:
-        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full_page)
+        # To hide the caret Playwright would add a style, which the pages' security policy refuses.
+        page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=full_page, caret="initial")
 
     return take
 
@@ -63,6 +64,8 @@ def log_in(browser: Browser, portal: PortalProcess) -> Iterator[Callable[..., Pa
         page.get_by_label("Username").fill(username)
         page.get_by_label("Password").fill(portal.accounts[username])
         page.get_by_role("button", name="Log in").click()
+        page.get_by_role("heading", name="Worklist").wait_for()
+        page.wait_for_load_state("networkidle")
         return page
 
     yield person

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from ml.phantom import phantom_png
 
-pytestmark = pytest.mark.xdist_group("embedded")
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("embedded")]
 
 ANALYSIS_MS = 60_000
 
@@ -77,6 +77,7 @@ def test_the_whole_job_from_the_dropped_file_to_the_audit(log_in, screenshot, ch
     screenshot(doctor, "05-doctor-second-opinion")
     doctor.get_by_text("Show where the network looked").click()
     expect(doctor.locator("[data-heat-map]").first).to_be_visible()
+    expect(doctor.locator("[data-heat-map]").first).not_to_have_js_property("naturalWidth", 0)
     screenshot(doctor, "06-doctor-heat-map")
 
     doctor.get_by_text("Add a PCR result", exact=True).click()
@@ -103,7 +104,7 @@ def test_the_whole_job_from_the_dropped_file_to_the_audit(log_in, screenshot, ch
     other = "Normal" if label != "Normal" else "COVID-19"
     radiologist.locator("#own-reading").get_by_label(other, exact=True).check()
     radiologist.locator("#own-reading").get_by_label("reason", exact=False).select_option("positioning")
-    radiologist.locator("#own-reading").get_by_label("note", exact=False).fill("Rotated; no consolidation.")
+    radiologist.locator("#own-reading").get_by_role("textbox", name="Note").fill("Rotated; no consolidation.")
     screenshot(radiologist, "09-radiologist-overrides")
     radiologist.get_by_role("button", name="Sign the override").click()
     expect(radiologist.locator("#decision")).to_contain_text("Signed by Rafael Reader")
