@@ -10,13 +10,13 @@ class PersonError(Exception):
     code = "not_possible"
 
 
-class Conflict(PersonError):
+class Conflict(PersonError):  # noqa: N818  Named for what the person is told.
     """The record changed since the person looked at it (HTTP 409)."""
 
     code = "conflict"
 
 
-class NotPossible(PersonError):
+class NotPossible(PersonError):  # noqa: N818  The same.
     """The act does not fit the state of the record (HTTP 400)."""
 
 

@@ -20,7 +20,7 @@ __all__ = ["ModelIntegrityError", "ModelOutput", "analyse", "heat_map", "served_
 def served_model() -> ServedModel:
     """The model of this process, loaded once; every file's sha256 is checked before it is opened.
 
-    Raises ``ml.serving.ModelIntegrityError`` when the folder is missing, incomplete or altered.
+    Raises ``FileNotFoundError`` without a model folder, ``ModelIntegrityError`` for an incomplete or altered one.
     """
     return load_model(Path(settings.CXR_MODEL_DIR), runtime=settings.CXR_RUNTIME)
 

@@ -152,7 +152,7 @@ class PredictionFactory(factory.django.DjangoModelFactory):
             activation_maps=factory.LazyFunction(
                 lambda: npy(np.random.default_rng(0).random((3, 5, 5), dtype=np.float32))
             ),
-            timings={"network": 0.003},
+            timings={"network_ms": 3.0},
             finished_at=factory.LazyFunction(timezone.now),
         )
         failed = factory.Trait(

@@ -39,7 +39,7 @@ class Prediction(models.Model):
     activation_maps = models.BinaryField(
         null=True, help_text="float32 array (labels, rows, columns) as .npy: the raw class-activation maps."
     )
-    timings = models.JSONField(default=dict, help_text="Step → seconds.")
+    timings = models.JSONField(default=dict, help_text="Milliseconds for each step.")
     reason = models.CharField(
         max_length=500, blank=True, help_text="Why it failed or was refused, for the person who reads it."
     )

@@ -31,7 +31,7 @@ def analysis_run(*, prediction_id: str) -> None:
     """
     try:
         model = inference.served_model()
-    except inference.ModelIntegrityError:
+    except (inference.ModelIntegrityError, OSError):
         logger.exception("The model cannot be used; analyses stay queued.")
         return
     prediction = prediction_claim(prediction_id=prediction_id)

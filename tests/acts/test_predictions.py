@@ -30,7 +30,7 @@ OUTPUT = ModelOutput(
     probabilities={"covid19": 0.7, "viral_pneumonia": 0.2, "normal": 0.1},
     label="covid19",
     maps=np.ones((3, 5, 5), dtype=np.float32),
-    timings={"network": 0.002},
+    timings={"network_ms": 2.0},
 )
 
 
@@ -171,9 +171,12 @@ def test_only_a_failed_analysis_runs_again(doctor, prediction):
         prediction_run_again(actor=doctor, prediction=prediction)
 
 
-def test_while_the_model_is_missing_analyses_stay_queued(prediction, monkeypatch):
+@pytest.mark.parametrize(
+    "fault", [ModelIntegrityError("model.onnx was altered"), FileNotFoundError("no model")]
+)
+def test_while_the_model_is_missing_or_altered_analyses_stay_queued(prediction, monkeypatch, fault):
     def missing():
-        raise ModelIntegrityError("model.onnx is missing")
+        raise fault
 
     monkeypatch.setattr(inference, "served_model", missing)
     analysis_run(prediction_id=str(prediction.pk))

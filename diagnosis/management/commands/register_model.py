@@ -24,7 +24,7 @@ class Command(BaseCommand):
                 labels=model.card["labels"],
                 card=model.card,
             )
-        except (inference.ModelIntegrityError, ValueError) as error:
+        except (inference.ModelIntegrityError, OSError, ValueError) as error:
             raise CommandError(str(error)) from error
         if not ModelVersion.objects.filter(is_active=True, pk=model_version.pk).exists():
             model_version_activate(
