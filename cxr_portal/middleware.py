@@ -38,7 +38,7 @@ class SessionAgeMiddleware:
     """Ends a session that was idle for ``SESSION_COOKIE_AGE`` or is older than ``CXR_SESSION_MAX_SECONDS``.
 
     The idle time is kept by saving the session again, at most once a minute: a page with thirty thumbnails does not write
-    thirty times.
+    thirty times. A page that asks by itself says so with ``X-Poll`` and does not keep an abandoned session open.
     """
 
     save_every_seconds = 60
@@ -52,7 +52,9 @@ class SessionAgeMiddleware:
             started = request.session.setdefault("started_at", now)
             if now - started > settings.CXR_SESSION_MAX_SECONDS:
                 logout(request)
-            elif now - request.session.get("seen_at", 0) >= self.save_every_seconds:
+            elif "X-Poll" not in request.headers and (
+                now - request.session.get("seen_at", 0) >= self.save_every_seconds
+            ):
                 request.session["seen_at"] = now
         return self.get_response(request)
 

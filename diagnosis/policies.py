@@ -31,7 +31,7 @@ class Act(StrEnum):
 class NotAllowed(PermissionDenied):
     """A role does not allow an act. Its text is written for the person at the screen."""
 
-    def __init__(self, user: User, act: Act, site: Site) -> None:
+    def __init__(self, user: User | AnonymousUser, act: Act, site: Site) -> None:
         super().__init__(f"Your role at {site} does not allow you to {act}. Ask an administrator of {site}.")
         self.user, self.act, self.site = user, act, site
 

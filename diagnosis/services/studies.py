@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible, PatientDiffers
@@ -147,7 +148,8 @@ def study_submit(
     ``accession_number``, which describe the files that say nothing.
 
     Raises ``NotPossible`` when a file names another patient and ``differences_accepted`` is not set, or when its study
-    belongs to another patient; ``Conflict`` when a file is not waiting any more. Nothing is stored then.
+    belongs to another patient; ``Conflict`` when a file is not waiting any more; ``ValidationError`` for a ``performed_at``
+    in the future. Nothing is stored then.
     """
     policies.require(actor, policies.Act.UPLOAD, patient.site)
     _require_waiting(actor, files)
@@ -160,6 +162,10 @@ def study_submit(
         raise PatientDiffers(
             "The patient named in the file differs from the chosen patient. Compare both, and confirm that they are the "
             "same person, or choose another patient."
+        )
+    if performed_at is not None and performed_at > timezone.now():
+        raise ValidationError(
+            {"performed_at": "This time lies in the future. Enter when the image was taken."}
         )
     described = {
         "performed_at": performed_at,

@@ -19,12 +19,16 @@ register = template.Library()
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """A symbol of the sprite in ``templates/_icons.html``; the text beside it says what it means."""
-    return format_html('<svg class="icon" aria-hidden="true" focusable="false"><use href="#icon-{}"></use></svg>', name)
+    return format_html(
+        '<svg class="icon" aria-hidden="true" focusable="false"><use href="#icon-{}"></use></svg>', name
+    )
 
 
 @register.simple_tag
 def chip(chip: Chip) -> SafeString:
-    return format_html('<span class="chip chip-{}">{}<span>{}</span></span>', chip.tone, icon(chip.icon), chip.text)
+    return format_html(
+        '<span class="chip chip-{}">{}<span>{}</span></span>', chip.tone, icon(chip.icon), chip.text
+    )
 
 
 @register.filter

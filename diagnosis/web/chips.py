@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from diagnosis.models import Decision, PcrResult, Prediction, PredictionStatus, Priority, Review, Study, StudyStatus
+from diagnosis.models import (
+    Decision,
+    PcrResult,
+    Prediction,
+    PredictionStatus,
+    Priority,
+    Review,
+    Study,
+    StudyStatus,
+)
 from diagnosis.selectors.studies import SecondOpinion
 
 
@@ -44,7 +53,11 @@ PCR: Mapping[str, Chip] = {
     PcrResult.INDETERMINATE: Chip("question", PcrResult.INDETERMINATE.label, "attention"),
 }
 
-_DECISION_ICONS: Mapping[str, str] = {Decision.CONFIRM: "check", Decision.OVERRIDE: "pen", Decision.UNAIDED: "eye"}
+_DECISION_ICONS: Mapping[str, str] = {
+    Decision.CONFIRM: "check",
+    Decision.OVERRIDE: "pen",
+    Decision.UNAIDED: "eye",
+}
 
 NO_OPINION = Chip("dash", "None")
 MIXED_OPINION = Chip("warning", "Images differ", "attention")

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from diagnosis.errors import Conflict, PersonError
+from diagnosis.models import User
 from diagnosis.policies import NotAllowed
 from diagnosis.services.access import denial_record
 
@@ -31,7 +32,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: PermissionDenied) -> HttpResponse:
     sentence = "Your account does not allow this. Ask an administrator of your hospital."
-    if isinstance(exception, NotAllowed):
+    if isinstance(exception, NotAllowed) and isinstance(exception.user, User):
         denial_record(actor=exception.user, act=exception.act, site=exception.site)
         sentence = str(exception)
     return _page(request, 403, "Not allowed", sentence)

@@ -66,7 +66,7 @@ class FragmentLoginMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        if not request.htmx or not self._is_login(response):
+        if "HX-Request" not in request.headers or not self._is_login(response):
             return response
         if request.method == "POST" and "X-Poll" not in request.headers:
             return HttpResponse(status=401)
@@ -80,7 +80,7 @@ class FragmentLoginMiddleware:
     @staticmethod
     def _page(request: HttpRequest) -> str:
         """The page that holds the fragment, if it is one of ours."""
-        path = urlsplit(request.htmx.current_url_abs_path or "/").path
+        path = urlsplit(request.headers.get("HX-Current-URL", "/")).path
         try:
             resolve(path)
         except Resolver404:

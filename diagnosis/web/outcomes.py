@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from django.http import HttpRequest
-
 from diagnosis.services.studies import FileOutcome, Receipt
 from diagnosis.web.chips import Chip
+from diagnosis.web.requests import PersonRequest
 
 _KEY = "file_outcomes"
 
@@ -39,10 +38,10 @@ class Outcome:
         return CHIPS[FileOutcome(self.outcome)]
 
 
-def outcomes_keep(request: HttpRequest, receipts: Iterable[Receipt]) -> None:
+def outcomes_keep(request: PersonRequest, receipts: Iterable[Receipt]) -> None:
     kept = request.session.get(_KEY, [])
     request.session[_KEY] = kept + [asdict(Outcome.of(receipt)) for receipt in receipts]
 
 
-def outcomes_take(request: HttpRequest) -> list[Outcome]:
+def outcomes_take(request: PersonRequest) -> list[Outcome]:
     return [Outcome(**values) for values in request.session.pop(_KEY, [])]

@@ -37,18 +37,23 @@ def _colours() -> np.ndarray:
 def colour_bar() -> list[tuple[int, str]]:
     """(percent, colour) of the stops of a gradient that runs from “little” to “most”."""
     last = len(VIRIDIS) - 1
-    return [(round(100 * place / last), "#{:02x}{:02x}{:02x}".format(*colour)) for place, colour in enumerate(VIRIDIS)]
+    return [
+        (round(100 * place / last), "#{:02x}{:02x}{:02x}".format(*colour))
+        for place, colour in enumerate(VIRIDIS)
+    ]
 
 
 def paint(heat_map: np.ndarray, *, rows: int, columns: int) -> bytes:
-    """A PNG with the shape of a ``rows`` × ``columns`` image, to be laid over it.
+    """A PNG with the shape of a ``rows`` x ``columns`` image, to be laid over it.
 
     ``heat_map`` is float32 (h, w) in 0..1, aligned with the image stretched to a square. Opacity grows with the value:
     where it is 0 nothing hides the image.
     """
     scale = LONG_SIDE / max(rows, columns)
     size = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    stretched = PillowImage.fromarray(heat_map.astype(np.float32)).resize(size, PillowImage.Resampling.BILINEAR)
+    stretched = PillowImage.fromarray(heat_map.astype(np.float32)).resize(
+        size, PillowImage.Resampling.BILINEAR
+    )
     levels = np.rint(np.clip(np.asarray(stretched), 0, 1) * 255).astype(np.uint8)
     painted = np.dstack([_colours()[levels], levels])
     file = io.BytesIO()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from diagnosis import policies
-from diagnosis.models import Decision, Image, Patient, Prediction, Review, Study, User
+from diagnosis.models import Decision, Image, ModelVersion, Patient, Prediction, Review, Study, User
 from diagnosis.selectors.studies import SecondOpinion, current_review, reader_labels, second_opinion
 from diagnosis.web.chips import Chip, prediction_chip, study_chip
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
@@ -78,6 +78,7 @@ class DecisionPanel:
     is_read: bool
     may_sign: bool
     can_confirm: bool
+    is_pending: bool
     decision: str
     form: ReviewForm | None
     kept: ReviewForm | None
@@ -90,7 +91,7 @@ class DecisionPanel:
     @property
     def is_open(self) -> bool:
         """Whether the form of one's own reading is unfolded: there is nothing to confirm, or something to mend."""
-        return not self.can_confirm or (self.form is not None and self.form.is_bound)
+        return self.form is not None and (self.form.is_bound or not (self.can_confirm or self.is_pending))
 
 
 def decision_panel(
@@ -107,6 +108,7 @@ def decision_panel(
         may_sign=may_sign,
         # While another image is still being analysed the opinion on the study is not the last word.
         can_confirm=takes_reads and opinion.has_label and not opinion.is_pending,
+        is_pending=opinion.is_pending,
         decision=decision,
         form=(bound or review_form(study, opinion)) if takes_reads else None,
         kept=bound if bound and not takes_reads else None,
@@ -122,11 +124,15 @@ def review_form(study: Study, opinion: SecondOpinion, data: object = None) -> Re
 
 @dataclass(frozen=True, slots=True)
 class StudyPanels:
-    """Everything beside the image that changes by itself; ``poll_seconds`` is ``None`` when nothing is to come."""
+    """Everything beside the image that changes by itself; ``poll_seconds`` is ``None`` when nothing is to come.
+
+    ``limits`` are, for each model that gave an opinion, its name and the sentences of its card on what it cannot do.
+    """
 
     status_chip: Chip
     opinion: SecondOpinion
     images: list[ImagePanel]
+    limits: list[tuple[str, list[str]]]
     decision: DecisionPanel
     may_run: bool
     poll_seconds: int | None
@@ -140,10 +146,19 @@ def study_panels(
         status_chip=study_chip(study),
         opinion=opinion,
         images=image_panels(study, opinion),
+        limits=_limits(opinion),
         decision=decision_panel(user, study, opinion, bound=bound, problem=problem),
         may_run=policies.may(user, policies.Act.RUN_ANALYSIS, study.site),
         poll_seconds=_poll_seconds(study, opinion),
     )
+
+
+def _limits(opinion: SecondOpinion) -> list[tuple[str, list[str]]]:
+    models = {prediction.model_version_id for prediction in opinion.predictions if prediction.is_done}
+    if not models:
+        return []
+    cards = ModelVersion.objects.filter(pk__in=models).values_list("name", "version", "card__limits")
+    return [(f"{name} {version}", limits) for name, version, limits in cards if limits]
 
 
 def _poll_seconds(study: Study, opinion: SecondOpinion) -> int | None:

@@ -32,14 +32,19 @@ def timeline_items(patient: Patient, *, current_study_id: uuid.UUID | None = Non
     for entry in timeline(patient):
         match entry.kind:
             case "pcr":
-                item = TimelineItem("pcr", entry.at, entry.record, chips=(chips.pcr_chip(entry.record.result),))
+                item = TimelineItem(
+                    "pcr", entry.at, entry.record, chips=(chips.pcr_chip(entry.record.result),)
+                )
             case "study":
                 study = entry.record
                 item = TimelineItem(
                     "study",
                     entry.at,
                     study,
-                    chips=(chips.opinion_chip(second_opinion(study)), chips.decision_chip(current_review(study))),
+                    chips=(
+                        chips.opinion_chip(second_opinion(study)),
+                        chips.decision_chip(current_review(study)),
+                    ),
                     reviews=list(study.reviews.all()),
                     is_current=study.pk == current_study_id,
                 )

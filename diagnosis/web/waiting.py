@@ -69,7 +69,7 @@ def file_facts(incoming: IncomingFile) -> str:
     """One line about one file: view, size, kind."""
     header = incoming.header
     parts = [header.get("body_part_examined"), header.get("view_position"), header.get("laterality")]
-    parts += [f"{incoming.columns} × {incoming.rows}", incoming.get_kind_display()]
+    parts += [f"{incoming.columns} by {incoming.rows} pixels", incoming.get_kind_display()]
     return " · ".join(part for part in parts if part)
 
 

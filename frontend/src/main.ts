@@ -1,5 +1,6 @@
 import "./styles/main.css";
 
+import { startDecisionLink } from "./decision-link";
 import { startHeatMaps } from "./heat-map";
 import { startMenus } from "./menu";
 import { startRequests } from "./requests";
@@ -16,3 +17,4 @@ startThemeToggle();
 startUploads();
 startViewer();
 startHeatMaps();
+startDecisionLink();

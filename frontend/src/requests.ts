@@ -7,6 +7,7 @@ import { notice, sentenceOf, withdraw } from "./notices";
 interface RequestDetail {
   elt: Element;
   xhr: XMLHttpRequest;
+  headers: Record<string, string>;
   shouldSwap: boolean;
   isError: boolean;
 }
@@ -28,12 +29,24 @@ export function startRequests(): void {
     allowEval: false,
     allowScriptTags: false,
     includeIndicatorStyles: false,
+    // Copying style attributes from old to new elements is what the content security policy forbids.
+    attributesToSettle: [],
     selfRequestsOnly: true,
     timeout: 30_000,
   });
   defineMorph();
   document.body.setAttribute("hx-ext", "morph");
 
+  let isPersonActive = false;
+  for (const name of ["keydown", "pointerdown", "wheel", "touchmove"]) {
+    document.addEventListener(name, () => (isPersonActive = true), { passive: true });
+  }
+  on("htmx:configRequest", (_event, detail) => {
+    if (!isPoll(detail.elt)) return;
+    // A page that asks by itself does not keep an abandoned session open; somebody who reads or types does.
+    if (!isPersonActive) detail.headers["X-Poll"] = "1";
+    isPersonActive = false;
+  });
   on("htmx:beforeRequest", (event, detail) => {
     if (isPoll(detail.elt) && document.hidden) event.preventDefault();
   });
@@ -52,6 +65,11 @@ export function startRequests(): void {
   for (const name of ["htmx:sendError", "htmx:timeout"]) {
     on(name, (_event, detail) => notice(isPoll(detail.elt) ? NOT_CURRENT : NO_ANSWER));
   }
+  on("htmx:afterSettle", (_event, detail) => {
+    if (!REFUSALS.has(detail.xhr.status)) return;
+    const form = document.querySelector(".field-bad [aria-invalid], .field-bad input, .field-bad textarea");
+    if (form instanceof HTMLElement) form.focus();
+  });
   on("htmx:afterOnLoad", (_event, detail) => {
     if (detail.xhr.status < 500) {
       withdraw(NOT_CURRENT);

@@ -25,6 +25,23 @@ class DayInput(forms.DateInput):
         super().__init__(format="%Y-%m-%d")
 
 
+class NumberField(forms.DecimalField):
+    """A number written with a point or a comma.
+
+    As text: a browser's number field sends nothing at all where it could not read what was typed.
+    """
+
+    widget = forms.TextInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.widget.attrs["inputmode"] = "decimal"
+        self.error_messages["invalid"] = "This is not a number. Write it like 38.5."
+
+    def to_python(self, value: Any) -> Any:
+        return super().to_python(value.replace(",", ".") if isinstance(value, str) else value)
+
+
 class PortalForm(forms.Form):
     """Errors are said by the server in full sentences; the browser's own bubbles are switched off by ``novalidate``."""
 

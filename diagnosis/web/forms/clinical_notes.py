@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from diagnosis.models import Exposure, PcrResult, Severity, Specimen, SymptomCode, Vaccination
-from diagnosis.web.forms.base import DayInput, MomentInput, PortalForm
+from diagnosis.web.forms.base import DayInput, MomentInput, NumberField, PortalForm
 
 
 class LabResultForm(PortalForm):
@@ -15,7 +15,7 @@ class LabResultForm(PortalForm):
     collected_at = forms.DateTimeField(label="Sample collected", widget=MomentInput)
     received_at = forms.DateTimeField(label="Result received", widget=MomentInput, required=False)
     specimen = forms.ChoiceField(choices=Specimen, initial=Specimen.NASOPHARYNGEAL)
-    ct_value = forms.DecimalField(
+    ct_value = NumberField(
         label="Ct value", required=False, help_text="Cycle threshold, 1 to 60, where the laboratory gives it."
     )
     laboratory = forms.CharField(required=False)
@@ -27,15 +27,17 @@ class LabResultForm(PortalForm):
 
 
 def _severity_field(code: str) -> forms.ChoiceField:
-    return forms.ChoiceField(label=SymptomCode(code).label, choices=[("", "No"), *Severity.choices], required=False)
+    return forms.ChoiceField(
+        label=SymptomCode(code).label, choices=[("", "No"), *Severity.choices], required=False
+    )
 
 
 class SymptomNoteForm(PortalForm):
     """One field for each coded symptom, named ``symptom_<SNOMED CT code>``, beside what was measured and written."""
 
     onset_date = forms.DateField(label="First symptoms on", widget=DayInput, required=False)
-    temperature_c = forms.DecimalField(label="Temperature (°C)", required=False)
-    spo2_percent = forms.IntegerField(label="SpO₂ (%)", required=False)
+    temperature_c = NumberField(label="Temperature (°C)", required=False)
+    spo2_percent = NumberField(label="SpO₂ (%)", decimal_places=0, required=False)
     exposure = forms.ChoiceField(label="Contact", choices=Exposure, required=False)
     vaccination = forms.ChoiceField(label="Vaccination", choices=Vaccination, required=False)
     text = forms.CharField(label="Notes", widget=forms.Textarea(attrs={"rows": 3}), required=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -21,8 +21,10 @@ def _no_name_separators(value: str) -> None:
 
 
 class ConfirmForm(PortalForm):
-    files = forms.MultipleChoiceField(label="images of this patient")
-    choice = forms.ChoiceField(choices=[(EXISTING, "Patient on record"), (NEW, "New patient")], widget=forms.RadioSelect)
+    images = forms.MultipleChoiceField()
+    choice = forms.ChoiceField(
+        choices=[(EXISTING, "Patient on record"), (NEW, "New patient")], widget=forms.RadioSelect
+    )
     patient = forms.ModelChoiceField(Patient.objects.none(), required=False)
     patient_query = forms.CharField(label="Name or record number", required=False)
     mrn = forms.CharField(label="Record number", required=False)
@@ -31,22 +33,29 @@ class ConfirmForm(PortalForm):
     birth_date = forms.DateField(widget=DayInput, required=False)
     sex = forms.ChoiceField(choices=[("", "Not known"), *Sex.choices], required=False)
     performed_at = forms.DateTimeField(
-        label="Taken on", widget=MomentInput, required=False, help_text="Left empty, the time of the upload stands for it."
+        label="Taken on",
+        widget=MomentInput,
+        required=False,
+        help_text="Left empty, the time of the upload stands for it.",
     )
     accession_number = forms.CharField(required=False)
     priority = forms.ChoiceField(choices=Priority, initial=Priority.ROUTINE)
     same_person = forms.BooleanField(label="I have compared both: this is the same person.", required=False)
     compared = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, user: User, group: FileGroup, match: Patient | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, user: User, group: FileGroup, match: Patient | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, prefix=group.key, initial=_initial(group, match), **kwargs)
         self.user, self.group = user, group
-        self.fields["files"].choices = [(str(incoming.pk), incoming.original_name) for incoming in group.files]
-        self.fields["files"].error_messages["required"] = "Tick at least one image."
-        self.fields["files"].error_messages["invalid_choice"] = (
+        images = cast(forms.MultipleChoiceField, self.fields["images"])
+        images.choices = [(str(incoming.pk), incoming.original_name) for incoming in group.files]
+        images.error_messages["required"] = "Tick at least one image."
+        images.error_messages["invalid_choice"] = (
             "One of these files is not waiting any more. Look at what is still here and confirm that."
         )
-        self.fields["patient"].queryset = Patient.objects.visible_to(user).filter(site=group.site)
+        self.own_patients = Patient.objects.visible_to(user).filter(site=group.site)
+        cast(forms.ModelChoiceField[Patient], self.fields["patient"]).queryset = self.own_patients
         if group.says_when:
             del self.fields["performed_at"]
         if group.is_dicom:
@@ -61,15 +70,17 @@ class ConfirmForm(PortalForm):
         if values.get("choice") == NEW:
             values["patient"] = None
             if not values.get("mrn") and "mrn" not in self.errors:
-                self.add_error("mrn", "Enter the record number: it tells two patients of the same name apart.")
+                self.add_error(
+                    "mrn", "Enter the record number: it tells two patients of the same name apart."
+                )
         return values
 
     def _by_record_number(self, query: str) -> Patient | None:
-        return self.fields["patient"].queryset.filter(mrn=query).first() if query else None
+        return self.own_patients.filter(mrn=query).first() if query else None
 
     @property
     def chosen_files(self) -> list[Any]:
-        chosen = set(self.cleaned_data["files"])
+        chosen = set(self.cleaned_data["images"])
         return [incoming for incoming in self.group.files if str(incoming.pk) in chosen]
 
     @property
@@ -108,7 +119,7 @@ def _initial(group: FileGroup, match: Patient | None) -> dict[str, Any]:
     header = group.header
     family_name, given_name = _family_and_given(header.get("patient_name") or "")
     return {
-        "files": [str(incoming.pk) for incoming in group.files],
+        "images": [str(incoming.pk) for incoming in group.files],
         "choice": NEW if group.is_dicom and match is None else EXISTING,
         "patient": match,
         "mrn": header.get("patient_id") or "",

@@ -23,4 +23,6 @@ class ReviewForm(PortalForm):
     def __init__(self, *args: Any, labels: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, auto_id="review_%s", **kwargs)
         self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
-        self.fields["reason"].widget = forms.Select(choices=[("", "Choose a reason"), *OverrideReason.choices])
+        self.fields["reason"].widget = forms.Select(
+            choices=[("", "Choose a reason"), *OverrideReason.choices]
+        )

@@ -6,7 +6,7 @@ import logging
 import uuid
 
 from django.db.models.fields.files import FieldFile
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
@@ -14,6 +14,7 @@ from diagnosis import inference
 from diagnosis.models import Image, ImageKind, IncomingFile, Prediction
 from diagnosis.services.studies import image_download
 from diagnosis.web.overlay import paint
+from diagnosis.web.requests import PersonRequest
 
 logger = logging.getLogger(__name__)
 
@@ -26,32 +27,34 @@ ORIGINALS = {
 
 
 @require_safe
-def preview(request: HttpRequest, image_id: uuid.UUID) -> FileResponse:
+def preview(request: PersonRequest, image_id: uuid.UUID) -> FileResponse:
     return _jpeg(get_object_or_404(Image.objects.visible_to(request.user), pk=image_id).preview)
 
 
 @require_safe
-def thumbnail(request: HttpRequest, image_id: uuid.UUID) -> FileResponse:
+def thumbnail(request: PersonRequest, image_id: uuid.UUID) -> FileResponse:
     return _jpeg(get_object_or_404(Image.objects.visible_to(request.user), pk=image_id).thumbnail)
 
 
 @require_safe
-def waiting_thumbnail(request: HttpRequest, incoming_id: uuid.UUID) -> FileResponse:
+def waiting_thumbnail(request: PersonRequest, incoming_id: uuid.UUID) -> FileResponse:
     return _jpeg(_waiting(request, incoming_id).thumbnail)
 
 
 @require_safe
-def waiting_preview(request: HttpRequest, incoming_id: uuid.UUID) -> FileResponse:
+def waiting_preview(request: PersonRequest, incoming_id: uuid.UUID) -> FileResponse:
     return _jpeg(_waiting(request, incoming_id).preview)
 
 
-def _waiting(request: HttpRequest, incoming_id: uuid.UUID) -> IncomingFile:
+def _waiting(request: PersonRequest, incoming_id: uuid.UUID) -> IncomingFile:
     """A file that waits is its uploader's alone: nobody has said yet whose it is."""
-    return get_object_or_404(IncomingFile.objects.visible_to(request.user), uploaded_by=request.user, pk=incoming_id)
+    return get_object_or_404(
+        IncomingFile.objects.visible_to(request.user), uploaded_by=request.user, pk=incoming_id
+    )
 
 
 @require_safe
-def original(request: HttpRequest, image_id: uuid.UUID) -> FileResponse:
+def original(request: PersonRequest, image_id: uuid.UUID) -> FileResponse:
     image = get_object_or_404(
         Image.objects.visible_to(request.user).select_related("site", "study__patient"), pk=image_id
     )
@@ -63,7 +66,7 @@ def original(request: HttpRequest, image_id: uuid.UUID) -> FileResponse:
 
 
 @require_safe
-def heat_map(request: HttpRequest, prediction_id: uuid.UUID, label: str) -> HttpResponse:
+def heat_map(request: PersonRequest, prediction_id: uuid.UUID, label: str) -> HttpResponse:
     """Where the network looked for one label, painted to be laid over the preview."""
     prediction = get_object_or_404(
         Prediction.objects.visible_to(request.user).select_related("image", "model_version"), pk=prediction_id
@@ -71,7 +74,9 @@ def heat_map(request: HttpRequest, prediction_id: uuid.UUID, label: str) -> Http
     codes = [known["code"] for known in prediction.model_version.labels]
     if not prediction.is_done or label not in codes:
         raise Http404
-    values = inference.heat_map(activation_maps=prediction.activation_maps, class_index=codes.index(label))
+    values = inference.heat_map(
+        activation_maps=bytes(prediction.activation_maps or b""), class_index=codes.index(label)
+    )
     image = prediction.image
     return HttpResponse(paint(values, rows=image.rows, columns=image.columns), content_type="image/png")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
@@ -18,11 +18,12 @@ from diagnosis.web.forms.base import PortalForm
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
 from diagnosis.web.panels import entry_forms
 from diagnosis.web.params import uuids
+from diagnosis.web.requests import PersonRequest
 from diagnosis.web.timeline import timeline_items
 
 
 @require_safe
-def patient_page(request: HttpRequest, patient_id: uuid.UUID) -> HttpResponse:
+def patient_page(request: PersonRequest, patient_id: uuid.UUID) -> HttpResponse:
     patient = _patient(request, patient_id)
     patient_open(actor=request.user, patient=patient)
     context = {
@@ -35,7 +36,7 @@ def patient_page(request: HttpRequest, patient_id: uuid.UUID) -> HttpResponse:
 
 
 @require_safe
-def patient_timeline(request: HttpRequest, patient_id: uuid.UUID) -> HttpResponse:
+def patient_timeline(request: PersonRequest, patient_id: uuid.UUID) -> HttpResponse:
     """The timeline alone, for a page that has just added to it; ``study`` is the one on screen."""
     patient = _patient(request, patient_id)
     current = next(iter(uuids(request.GET.getlist("study"))), None)
@@ -48,7 +49,7 @@ def patient_timeline(request: HttpRequest, patient_id: uuid.UUID) -> HttpRespons
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def lab_results(request: HttpRequest, patient_id: uuid.UUID) -> HttpResponse:
+def lab_results(request: PersonRequest, patient_id: uuid.UUID) -> HttpResponse:
     patient = _patient(request, patient_id)
     policies.require(request.user, policies.Act.ADD_LAB_RESULT, patient.site)
     form = LabResultForm(request.POST if request.method == "POST" else None)
@@ -59,7 +60,7 @@ def lab_results(request: HttpRequest, patient_id: uuid.UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def symptom_notes(request: HttpRequest, patient_id: uuid.UUID) -> HttpResponse:
+def symptom_notes(request: PersonRequest, patient_id: uuid.UUID) -> HttpResponse:
     patient = _patient(request, patient_id)
     policies.require(request.user, policies.Act.ADD_SYMPTOM_NOTE, patient.site)
     form = SymptomNoteForm(request.POST if request.method == "POST" else None)
@@ -69,7 +70,9 @@ def symptom_notes(request: HttpRequest, patient_id: uuid.UUID) -> HttpResponse:
     return _entry(request, patient, SymptomNoteForm() if added else form, added=added, kind="symptoms")
 
 
-def _entry(request: HttpRequest, patient: Patient, form: PortalForm, *, added: bool, kind: str) -> HttpResponse:
+def _entry(
+    request: PersonRequest, patient: Patient, form: PortalForm, *, added: bool, kind: str
+) -> HttpResponse:
     """The form again, empty with a word of success or filled with what is wrong; without script, a page of its own."""
     status = 422 if form.errors else 200
     study = _study_on_screen(request, patient)
@@ -88,12 +91,14 @@ def _entry(request: HttpRequest, patient: Patient, form: PortalForm, *, added: b
     return render(request, "patients/entry.html", context, status=status)
 
 
-def _study_on_screen(request: HttpRequest, patient: Patient) -> Study | None:
+def _study_on_screen(request: PersonRequest, patient: Patient) -> Study | None:
     ids = uuids(request.POST.getlist("study") + request.GET.getlist("study"))
     return Study.objects.visible_to(request.user).filter(pk__in=ids[:1], patient=patient).first()
 
 
-def _patient(request: HttpRequest, patient_id: uuid.UUID) -> Patient:
-    patient = get_object_or_404(Patient.objects.visible_to(request.user).select_related("site"), pk=patient_id)
+def _patient(request: PersonRequest, patient_id: uuid.UUID) -> Patient:
+    patient = get_object_or_404(
+        Patient.objects.visible_to(request.user).select_related("site"), pk=patient_id
+    )
     timezone.activate(patient.site.tzinfo)
     return patient

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
@@ -24,25 +24,26 @@ from diagnosis.web.outcomes import outcomes_take
 from diagnosis.web.overlay import colour_bar
 from diagnosis.web.panels import StudyPanels, entry_forms, review_form, study_panels
 from diagnosis.web.params import uuids
+from diagnosis.web.requests import PersonRequest
 from diagnosis.web.timeline import timeline_items
 
 
 @require_safe
-def study_page(request: HttpRequest, study_id: uuid.UUID) -> HttpResponse:
+def study_page(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     study = _study(request, study_id)
     study_open(actor=request.user, study=study)
     return _page(request, study, study_panels(request.user, study))
 
 
 @require_safe
-def study_live(request: HttpRequest, study_id: uuid.UUID) -> HttpResponse:
+def study_live(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     """What changes by itself, as it stands now."""
     study = _study(request, study_id)
     return render(request, "studies/_live.html", _live(study, study_panels(request.user, study)))
 
 
 @require_POST
-def review(request: HttpRequest, study_id: uuid.UUID) -> HttpResponse:
+def review(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     """Sign a read; what was typed comes back with the reason when it could not be signed."""
     study = _study(request, study_id)
     typed = ReviewForm(request.POST, labels={})
@@ -58,7 +59,9 @@ def review(request: HttpRequest, study_id: uuid.UUID) -> HttpResponse:
         if not request.htmx:
             return redirect("web:study", study_id)
         study = _study(request, study_id)
-        return trigger_client_event(_decision(request, study, study_panels(request.user, study)), "study-changed")
+        return trigger_client_event(
+            _decision(request, study, study_panels(request.user, study)), "study-changed"
+        )
     study = _study(request, study_id)
     bound = review_form(study, second_opinion(study), request.POST)
     bound.is_valid()
@@ -70,7 +73,7 @@ def review(request: HttpRequest, study_id: uuid.UUID) -> HttpResponse:
 
 
 @require_POST
-def run_again(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
+def run_again(request: PersonRequest, prediction_id: uuid.UUID) -> HttpResponse:
     prediction = get_object_or_404(
         Prediction.objects.visible_to(request.user).select_related("image__site"), pk=prediction_id
     )
@@ -79,7 +82,7 @@ def run_again(request: HttpRequest, prediction_id: uuid.UUID) -> HttpResponse:
     return study_live(request, study_id) if request.htmx else redirect("web:study", study_id)
 
 
-def _study(request: HttpRequest, study_id: uuid.UUID) -> Study:
+def _study(request: PersonRequest, study_id: uuid.UUID) -> Study:
     study = get_object_or_404(studies_with_opinion(Study.objects.visible_to(request.user)), pk=study_id)
     timezone.activate(study.site.tzinfo)
     return study
@@ -96,13 +99,18 @@ def _live(study: Study, panels: StudyPanels) -> dict[str, Any]:
     }
 
 
-def _decision(request: HttpRequest, study: Study, panels: StudyPanels, *, status: int = 200) -> HttpResponse:
+def _decision(
+    request: PersonRequest, study: Study, panels: StudyPanels, *, status: int = 200
+) -> HttpResponse:
     return render(request, "studies/_decision.html", {"study": study, "panels": panels}, status=status)
 
 
-def _page(request: HttpRequest, study: Study, panels: StudyPanels, *, status: int = 200) -> HttpResponse:
+def _page(request: PersonRequest, study: Study, panels: StudyPanels, *, status: int = 200) -> HttpResponse:
     wanted = next(iter(uuids(request.GET.getlist("image"))), None)
-    shown = next((panel for panel in panels.images if panel.image.pk == wanted), panels.images[0] if panels.images else None)
+    shown = next(
+        (panel for panel in panels.images if panel.image.pk == wanted),
+        panels.images[0] if panels.images else None,
+    )
     context = {
         **_live(study, panels),
         "shown": shown,

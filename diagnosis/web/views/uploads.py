@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -28,7 +28,15 @@ from diagnosis.services.studies import FileOutcome, Receipt, incoming_file_disca
 from diagnosis.web.forms.confirm import EXISTING, ConfirmForm
 from diagnosis.web.outcomes import Outcome, outcomes_keep, outcomes_take
 from diagnosis.web.params import row_number, uuids
-from diagnosis.web.waiting import FileDifference, FileGroup, differences_name, file_differences, file_facts, file_groups
+from diagnosis.web.requests import PersonRequest
+from diagnosis.web.waiting import (
+    FileDifference,
+    FileGroup,
+    differences_name,
+    file_differences,
+    file_facts,
+    file_groups,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +61,7 @@ def drop_zone(user: User) -> DropZone | None:
 
 
 @require_POST
-def upload(request: HttpRequest) -> HttpResponse:
+def upload(request: PersonRequest) -> HttpResponse:
     """Examine the files of one request. The script sends one at a time and gets its row; a plain form sends all at once."""
     site = get_object_or_404(Site.objects.visible_to(request.user), pk=row_number(request.POST.get("site")))
     policies.require(request.user, policies.Act.UPLOAD, site)
@@ -79,9 +87,11 @@ def _receive(user: User, site: Site, file: UploadedFile) -> Receipt:
         )
 
 
-def _row(request: HttpRequest, receipts: Sequence[Receipt]) -> HttpResponse:
+def _row(request: PersonRequest, receipts: Sequence[Receipt]) -> HttpResponse:
     if len(receipts) != 1:
-        return HttpResponse("No file arrived. Choose it again.", status=400, content_type="text/plain; charset=utf-8")
+        return HttpResponse(
+            "No file arrived. Choose it again.", status=400, content_type="text/plain; charset=utf-8"
+        )
     [receipt] = receipts
     response = render(
         request, "uploads/_outcome.html", {"outcome": Outcome.of(receipt)}, status=STATUS[receipt.outcome]
@@ -91,7 +101,7 @@ def _row(request: HttpRequest, receipts: Sequence[Receipt]) -> HttpResponse:
 
 
 @require_safe
-def waiting(request: HttpRequest) -> HttpResponse:
+def waiting(request: PersonRequest) -> HttpResponse:
     return render(request, "uploads/_waiting.html", {"groups": file_groups(request.user)})
 
 
@@ -113,11 +123,11 @@ class ConfirmPart:
 
     @property
     def ticked(self) -> set[uuid.UUID]:
-        return set(uuids(self.form["files"].value() or []))
+        return set(uuids(self.form["images"].value() or []))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def confirm(request: HttpRequest) -> HttpResponse:
+def confirm(request: PersonRequest) -> HttpResponse:
     if request.method != "POST":
         return _confirm_page(request)
     group = _group(file_groups(request.user), request.POST.get("group", ""))
@@ -163,33 +173,43 @@ def _store(user: User, form: ConfirmForm) -> list[Receipt]:
 
 
 @require_POST
-def discard(request: HttpRequest) -> HttpResponse:
+def discard(request: PersonRequest) -> HttpResponse:
     """Throw away the files that were on screen, and no other that came meanwhile."""
-    own = IncomingFile.objects.visible_to(request.user).filter(uploaded_by=request.user).select_related("site")
+    own = (
+        IncomingFile.objects.visible_to(request.user).filter(uploaded_by=request.user).select_related("site")
+    )
     for incoming in own.filter(pk__in=uuids(request.POST.getlist("file"))):
         incoming_file_discard(actor=request.user, incoming=incoming)
     return redirect("web:confirm" if own.all().exists() else "web:home")
 
 
 @require_POST
-def patients(request: HttpRequest) -> HttpResponse:
+def patients(request: PersonRequest) -> HttpResponse:
     """Patients of the group's hospital that match what was typed, to pick one."""
     group = _group(file_groups(request.user), request.POST.get("group", ""))
     query = query_normalise(request.POST.get(f"{group.key}-patient_query", ""))
     search_record(actor=request.user, records="patients", query=query)
     form = ConfirmForm(user=request.user, group=group)
-    return render(request, "uploads/_patients.html", {"form": form, "query": query, "found": _found(request.user, group, query)})
+    return render(
+        request,
+        "uploads/_patients.html",
+        {"form": form, "query": query, "found": _found(request.user, group, query)},
+    )
 
 
-def _found(user: User, group: FileGroup, query: str) -> Sequence[Patient]:
-    return patients_matching(user=user, query=query).filter(site=group.site)[:MOST_PATIENTS] if query else ()
+def _found(user: User, group: FileGroup, query: str) -> list[Patient]:
+    if not query:
+        return []
+    return list(patients_matching(user=user, query=query).filter(site=group.site)[:MOST_PATIENTS])
 
 
 def _group(groups: Sequence[FileGroup], key: str) -> FileGroup:
     for group in groups:
         if group.key == key:
             return group
-    raise Conflict("These files are not waiting any more: they were stored or discarded. Look at the worklist.")
+    raise Conflict(
+        "These files are not waiting any more: they were stored or discarded. Look at the worklist."
+    )
 
 
 def _form(user: User, group: FileGroup, data: Any = None) -> ConfirmForm:
@@ -206,7 +226,9 @@ def _match(user: User, group: FileGroup) -> Patient | None:
     return Patient.objects.visible_to(user).filter(site=group.site, mrn=number).first() if number else None
 
 
-def _confirm_page(request: HttpRequest, *, bound: ConfirmForm | None = None, status: int = 200) -> HttpResponse:
+def _confirm_page(
+    request: PersonRequest, *, bound: ConfirmForm | None = None, status: int = 200
+) -> HttpResponse:
     """All groups; the one that ``bound`` is about with what was typed and what is wrong with it."""
     parts = [
         _part(request.user, group, bound if bound and bound.group.key == group.key else None)

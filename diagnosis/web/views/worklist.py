@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.core.paginator import Page, Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -23,6 +23,7 @@ from diagnosis.services.searches import query_normalise, search_record
 from diagnosis.web import chips
 from diagnosis.web.chips import Chip
 from diagnosis.web.params import uuids
+from diagnosis.web.requests import PersonRequest
 from diagnosis.web.views.uploads import drop_zone
 from diagnosis.web.waiting import file_groups
 
@@ -55,13 +56,13 @@ class Row:
             status_chip=chips.study_chip(study),
             priority_chip=chips.priority_chip(study),
             opinion_chip=chips.opinion_chip(opinion),
-            pcr_chip=chips.pcr_chip(study.latest_pcr),
+            pcr_chip=chips.pcr_chip(study.latest_pcr),  # type: ignore[attr-defined]  # Annotated by the selector.
             decision_chip=chips.decision_chip(current_review(study)),
         )
 
 
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: PersonRequest) -> HttpResponse:
     query = request.session.get(QUERY, "")
     context = {
         "drop_zone": drop_zone(request.user),
@@ -72,7 +73,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def search(request: HttpRequest) -> HttpResponse:
+def search(request: PersonRequest) -> HttpResponse:
     """Look for studies. By POST, and kept in the session: addresses end up in histories and logs."""
     query = query_normalise(request.POST.get("q", ""))
     search_record(actor=request.user, records="studies", query=query)
@@ -83,17 +84,18 @@ def search(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def refresh(request: HttpRequest) -> HttpResponse:
+def refresh(request: PersonRequest) -> HttpResponse:
     """The rows that are on screen, in their order, as they stand now: nothing moves under the reader's eyes."""
     shown = uuids(request.POST.getlist("study"))[:PAGE_SIZE]
     studies = {
-        study.pk: study for study in studies_with_opinion(Study.objects.visible_to(request.user)).filter(pk__in=shown)
+        study.pk: study
+        for study in studies_with_opinion(Study.objects.visible_to(request.user)).filter(pk__in=shown)
     }
     rows = [Row.of(studies[pk]) for pk in shown if pk in studies]
     return render(request, "worklist/_rows.html", {"rows": rows, "poll": _is_pending(rows)})
 
 
-def _list(request: HttpRequest, query: str, page_number: str | None) -> dict[str, object]:
+def _list(request: PersonRequest, query: str, page_number: str | None) -> dict[str, object]:
     page: Page[Study] = Paginator(worklist(user=request.user, query=query), PAGE_SIZE).get_page(page_number)
     rows = [Row.of(study) for study in page]
     return {
