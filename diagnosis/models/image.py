@@ -43,7 +43,7 @@ class StoredFile(models.Model):
 
     @property
     def stored_names(self) -> list[str]:
-        return [self.file.name, self.preview.name, self.thumbnail.name]
+        return [str(field.name) for field in (self.file, self.preview, self.thumbnail)]
 
 
 class IncomingFile(StoredFile):

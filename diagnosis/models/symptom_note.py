@@ -80,7 +80,7 @@ class SymptomNote(models.Model):
         return f"Symptom note {self.pk}"
 
     def clean(self) -> None:
-        if self.noted_at is not None and self.noted_at > timezone.now():
+        if self.noted_at > timezone.now():
             raise ValidationError(
                 {"noted_at": "This time lies in the future. Enter when it really happened."}
             )
