@@ -1,0 +1,121 @@
+"""The portal as ``make run`` starts it: web server and worker for real, on one machine."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+
+from tests.services.portal import ROOT, PortalProcess, start_portal, until
+
+pytestmark = pytest.mark.xdist_group("embedded")
+
+
+def _processes() -> dict[int, tuple[int, str]]:
+    """Parent and command line of every living process."""
+    listing = subprocess.run(
+        ["ps", "-eo", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = (line.split(maxsplit=3) for line in listing.splitlines())
+    return {int(pid): (int(parent), args) for pid, parent, state, args in rows if not state.startswith("Z")}
+
+
+def _descendants(pid: int) -> set[int]:
+    processes = _processes()
+    found = {pid}
+    while more := {child for child, (parent, _) in processes.items() if parent in found} - found:
+        found |= more
+    return found - {pid}
+
+
+def _gone(pids: set[int]) -> bool:
+    return not pids & _processes().keys()
+
+
+def test_it_says_where_it_runs_and_all_is_up(portal: PortalProcess):
+    printed = (portal.var_dir / "supervisor.log").read_text()
+
+    assert f"CXR Portal runs at {portal.url}/" in printed
+    assert requests.get(f"{portal.url}/healthz", timeout=5).json()["status"] == "ok"
+    assert requests.get(f"{portal.url}/accounts/login/", timeout=5).status_code == 200
+    assert requests.get(f"{portal.url}/api/schema/", timeout=5).status_code == 200
+
+
+def test_the_accounts_are_printed_and_kept_where_only_the_owner_reads_them(portal: PortalProcess):
+    printed = (portal.var_dir / "supervisor.log").read_text()
+    file = portal.var_dir / "demo-accounts.txt"
+
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert set(portal.accounts) == {"doctor", "radiologist", "admin"}
+    assert len(set(portal.accounts.values())) == 3
+    assert all(password in printed for password in portal.accounts.values())
+
+
+def test_the_demo_patients_get_their_second_opinion_from_the_worker(portal: PortalProcess):
+    counts = (
+        "from diagnosis.models import Image, Prediction;"
+        "print(Image.objects.count(), Prediction.objects.filter(status='done').count())"
+    )
+
+    def all_done() -> bool:
+        images, done = map(int, portal.manage("shell", "--no-imports", "--command", counts).split())
+        return images == done > 0
+
+    until(all_done, "a prediction for each demo image")
+
+
+def test_a_second_portal_on_the_same_port_says_so_and_harms_nothing(portal: PortalProcess, tmp_path):
+    port = portal.url.rpartition(":")[2]
+
+    result = subprocess.run(
+        [sys.executable, "manage.py", "portal", "--port", port],
+        cwd=ROOT,
+        env={**portal.env, "CXR_VAR_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"Port {port} cannot be used: another program uses it; stop that one, or choose another: make run PORT=8123\n"
+    )
+    assert requests.get(f"{portal.url}/healthz", timeout=5).ok
+
+
+def test_ctrl_c_stops_everything_and_the_second_start_is_fast(tmp_path):
+    with start_portal(tmp_path) as first:
+        passwords = first.accounts
+        processes = _descendants(first.process.pid)
+        assert len(processes) >= 4
+        first.process.send_signal(signal.SIGINT)
+        assert first.process.wait(20) == 0
+        assert _gone(processes)
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(first.url.rpartition(":")[2])), timeout=1).close()
+            pytest.fail("the port is still taken")
+
+    start = time.monotonic()
+    with start_portal(tmp_path) as second:
+        assert time.monotonic() - start < 10
+        assert second.accounts == passwords
+        assert "Stopped." in (tmp_path / "supervisor.log").read_text()
+
+
+def test_a_worker_that_dies_stops_the_portal_and_is_named(tmp_path):
+    with start_portal(tmp_path) as portal:
+        processes = _descendants(portal.process.pid)
+        supervisor = portal.process.pid
+        (worker,) = [
+            pid for pid, (parent, args) in _processes().items() if parent == supervisor and "celery" in args
+        ]
+        os.kill(worker, signal.SIGKILL)
+
+        assert portal.process.wait(20) == 1
+        assert "The worker process ended (exit code -9)." in (tmp_path / "supervisor.log").read_text()
+        until(lambda: _gone(processes), "the end of all processes", seconds=5)
