@@ -54,7 +54,8 @@ lock: $(DEV_TOOLS) ## Write requirements*.txt anew from requirements*.in
 	$(BIN)/uv pip compile --quiet $(UV_FLAGS) requirements.in --output-file requirements.txt
 	$(BIN)/uv pip compile --quiet $(UV_FLAGS) requirements-dev.in --output-file requirements-dev.txt
 
-UV_FLAGS = --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links $(UPGRADE)
+UV_FLAGS = --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock" $(UPGRADE)
 
 clean: ## Remove what was installed and built; var/ with the demo's records stays
 	rm -rf $(VENV) frontend/node_modules static/build .mypy_cache .ruff_cache .pytest_cache
