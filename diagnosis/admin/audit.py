@@ -97,7 +97,8 @@ class AuditEventAdmin(ScopedAdmin):
     @admin.display(ordering="seq")
     def time(self, event: AuditEvent) -> str:
         """To the second: what follows what is the point of an audit."""
-        return timezone.localtime(event.occurred_at).strftime("%Y-%m-%d %H:%M:%S")
+        time = timezone.localtime(event.occurred_at)
+        return format_html('<span class="nowrap">{}</span>', f"{time:%Y-%m-%d %H:%M:%S}")
 
     @admin.display(ordering="actor_name")
     def user(self, event: AuditEvent) -> str:

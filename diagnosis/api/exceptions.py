@@ -27,6 +27,7 @@ from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler as rest_framework_handler
 
 from diagnosis.errors import Conflict, PersonError
+from diagnosis.models import User
 from diagnosis.policies import NotAllowed
 from diagnosis.services.access import denial_record
 
@@ -39,12 +40,6 @@ TOO_MANY_FIELDS = "The request has too many fields. Send only what the documenta
 TOO_MANY_FILES = "The request holds too many files. Send them in several requests."
 NESTED_TOO_DEEPLY = "The request is nested too deeply to be read."
 NOT_UNDERSTOOD = "The request was not understood. Check its headers and its form."
-
-
-class RequestTooLarge(exceptions.APIException):
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = TOO_LARGE
-    default_code = "request_too_large"
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
@@ -63,7 +58,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         case Http404():
             return _answer(status.HTTP_404_NOT_FOUND, NOT_FOUND, "not_found")
         case PermissionDenied():
-            if isinstance(error, NotAllowed):
+            if isinstance(error, NotAllowed) and isinstance(error.user, User):
                 denial_record(actor=error.user, act=error.act, site=error.site)
             return _answer(
                 status.HTTP_403_FORBIDDEN,
@@ -73,7 +68,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
         case exceptions.APIException():
             return _reshape(error, context)
         case RequestDataTooBig():
-            return _answer(status.HTTP_413_REQUEST_ENTITY_TOO_LARGE, TOO_LARGE, RequestTooLarge.default_code)
+            return _answer(status.HTTP_413_REQUEST_ENTITY_TOO_LARGE, TOO_LARGE, "request_too_large")
         case TooManyFilesSent():
             return _answer(status.HTTP_400_BAD_REQUEST, TOO_MANY_FILES, "too_many_files")
         case TooManyFieldsSent():

@@ -256,11 +256,10 @@ def test_json_that_is_no_object_is_answered_with_400(api, body):
     assert set(response.json()) <= {"detail", "code", "errors"}
 
 
-def test_a_very_large_body_is_refused_before_it_is_read(api, patient):
+@pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_very_large_body_is_refused_before_it_is_read(api, patient, content_type):
     body = b'{"text": "' + b"x" * 3_000_000 + b'"}'
-    response = api.post(
-        f"/api/v1/patients/{patient.pk}/symptom-notes/", body, content_type="application/json"
-    )
+    response = api.post(f"/api/v1/patients/{patient.pk}/symptom-notes/", body, content_type=content_type)
     assert response.status_code == 413
     assert response.json()["code"] == "request_too_large"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-from django.conf import settings
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -14,7 +13,6 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from diagnosis.api.exceptions import RequestTooLarge
 from diagnosis.models import User
 
 
@@ -60,15 +58,7 @@ class PortalView(GenericAPIView[Any]):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self._check_size(request)
         self._check_query(request)
-
-    def _check_size(self, request: Request) -> None:
-        """Django bounds the fields of a multipart form, but the framework reads any other body whole."""
-        is_multipart = (request.content_type or "").startswith("multipart/")
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        if not is_multipart and length.isdigit() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise RequestTooLarge
 
     def _check_query(self, request: Request) -> None:
         known = set(self.query_parameters) if request.method in ("GET", "HEAD") else set()
