@@ -55,7 +55,7 @@ class ConfirmForm(PortalForm):
             "One of these files is not waiting any more. Look at what is still here and confirm that."
         )
         self.own_patients = Patient.objects.visible_to(user).filter(site=group.site)
-        cast(forms.ModelChoiceField[Patient], self.fields["patient"]).queryset = self.own_patients
+        cast("forms.ModelChoiceField[Patient]", self.fields["patient"]).queryset = self.own_patients
         if group.says_when:
             del self.fields["performed_at"]
         if group.is_dicom:
