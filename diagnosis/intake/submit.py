@@ -187,6 +187,11 @@ def _repeat(submission: Submission, first: Receipt, *, file_name: str) -> Receip
 
 
 def _refuse(submission: Submission, file_name: str, error: Exception) -> Receipt:
+    return file_failed(actor=submission.actor, site=submission.site, file_name=file_name, error=error)
+
+
+def file_failed(*, actor: User, site: Site, file_name: str, error: Exception) -> Receipt:
+    """Refuse the file that ``error`` came up with: in its own words where they are for people, else in neutral ones."""
     match error:
         case PersonError():
             code, reason = error.code, str(error)
@@ -202,5 +207,5 @@ def _refuse(submission: Submission, file_name: str, error: Exception) -> Receipt
                 "The file could not be stored for a technical reason, and nothing of it was kept. Send it again, and if that "
                 f"fails tell an administrator the error number {error_id}."
             )
-    file_refuse(actor=submission.actor, site=submission.site, code=code)
+    file_refuse(actor=actor, site=site, code=code)
     return Receipt(file_name, FileOutcome.REFUSED, reason, code=code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.intake.receive import receive_file, shown_name
+from diagnosis.intake.submit import file_failed
 from diagnosis.models import IncomingFile, Patient, Site, User
 from diagnosis.selectors.studies import patients_matching
 from diagnosis.services.patients import patient_create
@@ -37,8 +37,6 @@ from diagnosis.web.waiting import (
     file_facts,
     file_groups,
 )
-
-logger = logging.getLogger(__name__)
 
 STATUS = {FileOutcome.WAITING: 201, FileOutcome.DUPLICATE: 200, FileOutcome.REFUSED: 422}
 MOST_PATIENTS = 10
@@ -76,15 +74,8 @@ def _receive(user: User, site: Site, file: UploadedFile) -> Receipt:
     """One file that goes wrong does not take the others of the same form with it."""
     try:
         return receive_file(actor=user, site=site, upload=file)
-    except Exception:
-        error_id = uuid.uuid4().hex[:8]
-        logger.exception("A file could not be received.", extra={"error_id": error_id})
-        return Receipt(
-            shown_name(file.name or ""),
-            FileOutcome.REFUSED,
-            "The file could not be received for a technical reason, and nothing of it was kept. Send it again, and if that "
-            f"fails tell an administrator the error number {error_id}.",
-        )
+    except Exception as error:  # noqa: BLE001  Whatever is wrong with one file, the others go on; file_failed logs it.
+        return file_failed(actor=user, site=site, file_name=shown_name(file.name or ""), error=error)
 
 
 def _row(request: PersonRequest, receipts: Sequence[Receipt]) -> HttpResponse:
