@@ -38,8 +38,7 @@ def study_page(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
 @require_safe
 def study_live(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     """What changes by itself, as it stands now."""
-    study = _study(request, study_id)
-    return render(request, "studies/_live.html", _live(study, study_panels(request.user, study)))
+    return _live_fragment(request, study_id)
 
 
 @require_POST
@@ -79,13 +78,18 @@ def run_again(request: PersonRequest, prediction_id: uuid.UUID) -> HttpResponse:
     )
     prediction_run_again(actor=request.user, prediction=prediction)
     study_id = prediction.image.study_id
-    return study_live(request, study_id) if request.htmx else redirect("web:study", study_id)
+    return _live_fragment(request, study_id) if request.htmx else redirect("web:study", study_id)
 
 
 def _study(request: PersonRequest, study_id: uuid.UUID) -> Study:
     study = get_object_or_404(studies_with_opinion(Study.objects.visible_to(request.user)), pk=study_id)
     timezone.activate(study.site.tzinfo)
     return study
+
+
+def _live_fragment(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
+    study = _study(request, study_id)
+    return render(request, "studies/_live.html", _live(study, study_panels(request.user, study)))
 
 
 def _live(study: Study, panels: StudyPanels) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""Every address by every role, as one table; an address that is missing from it fails."""
+
+import pytest
+from django.urls import reverse
+
+from diagnosis.selectors.studies import second_opinion
+from diagnosis.web.urls import urlpatterns
+from tests.factories import ImageFactory, IncomingFileFactory, PredictionFactory
+from tests.web.conftest import HTMX
+from tests.web.files import png, uploaded
+
+PEOPLE = ("doctor", "radiologist", "admin", "outsider", "anonymous")
+
+# (method, address): status for each of PEOPLE. 302 is the login, 404 does not tell that the record exists; the waiting
+# file is the doctor's.
+TABLE = {
+    ("get", "home"): (200, 200, 200, 200, 302),
+    ("post", "search"): (200, 200, 200, 200, 401),
+    ("post", "refresh"): (200, 200, 200, 200, 401),
+    ("post", "upload"): (201, 201, 403, 404, 401),
+    ("get", "waiting"): (200, 200, 200, 200, 302),
+    ("get", "confirm"): (200, 200, 200, 200, 302),
+    ("post", "confirm"): (409, 409, 409, 409, 401),
+    ("post", "confirm_patients"): (409, 409, 409, 409, 401),
+    ("post", "discard"): (302, 302, 302, 302, 401),
+    ("get", "waiting_thumbnail"): (200, 404, 404, 404, 302),
+    ("get", "waiting_preview"): (200, 404, 404, 404, 302),
+    ("get", "study"): (200, 200, 200, 404, 302),
+    ("get", "study_live"): (200, 200, 200, 404, 302),
+    ("post", "review"): (403, 200, 403, 404, 401),
+    ("post", "run_again"): (200, 200, 200, 404, 401),
+    ("get", "heat_map"): (200, 200, 200, 404, 302),
+    ("get", "preview"): (200, 200, 200, 404, 302),
+    ("get", "thumbnail"): (200, 200, 200, 404, 302),
+    ("get", "original"): (200, 200, 200, 404, 302),
+    ("get", "patient"): (200, 200, 200, 404, 302),
+    ("get", "timeline"): (200, 200, 200, 404, 302),
+    ("get", "lab_results"): (200, 200, 403, 404, 302),
+    ("post", "lab_results"): (200, 200, 403, 404, 401),
+    ("get", "symptom_notes"): (200, 200, 403, 404, 302),
+    ("post", "symptom_notes"): (200, 200, 403, 404, 401),
+}
+
+
+@pytest.fixture
+def addresses(site, doctor, patient, study, image, prediction):
+    waiting = IncomingFileFactory(site=site, uploaded_by=doctor)
+    failed = PredictionFactory(image=ImageFactory(study__patient=patient), failed=True)
+    arguments = {
+        "waiting_thumbnail": [waiting.pk],
+        "waiting_preview": [waiting.pk],
+        "study": [study.pk],
+        "study_live": [study.pk],
+        "review": [study.pk],
+        "run_again": [failed.pk],
+        "heat_map": [prediction.pk, "covid19"],
+        "preview": [image.pk],
+        "thumbnail": [image.pk],
+        "original": [image.pk],
+        "patient": [patient.pk],
+        "timeline": [patient.pk],
+        "lab_results": [patient.pk],
+        "symptom_notes": [patient.pk],
+    }
+    return lambda name: reverse(f"web:{name}", args=arguments.get(name, []))
+
+
+@pytest.fixture
+def bodies(site, study):
+    return {
+        "upload": {"site": site.pk, "files": uploaded("chest.png", png())},
+        "review": {"decision": "confirm", "opinion_token": second_opinion(study).token},
+        "lab_results": {"result": "detected", "collected_at": "2026-01-02T08:00", "specimen": "saliva"},
+        "symptom_notes": {"text": "Cough."},
+    }
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize(("method", "name"), TABLE)
+def test_each_role_gets_what_the_table_says(browser, request, addresses, bodies, person, method, name):
+    client = browser(None if person == "anonymous" else request.getfixturevalue(person))
+    sends = {"data": bodies.get(name, {}), "headers": HTMX} if method == "post" else {}
+    response = getattr(client, method)(addresses(name), **sends)
+    assert response.status_code == TABLE[method, name][PEOPLE.index(person)]
+
+
+def test_no_address_is_missing_from_the_table():
+    assert {pattern.name for pattern in urlpatterns} == {name for _, name in TABLE}
+
+
+@pytest.mark.parametrize(("method", "name"), TABLE)
+def test_an_address_takes_no_other_method(browser, doctor, addresses, method, name):
+    taken = {known for known, other in TABLE if other == name}
+    for wrong in {"get", "post", "put", "delete"} - taken:
+        assert getattr(browser(doctor), wrong)(addresses(name)).status_code == 405
+
+
+@pytest.mark.parametrize("name", sorted({name for method, name in TABLE if method == "post"}))
+def test_nothing_is_changed_from_another_page(browser, doctor, addresses, bodies, name):
+    client = browser(doctor, enforce_csrf_checks=True)
+    response = client.post(addresses(name), bodies.get(name, {}))
+    assert response.status_code == 403
+    assert "This page was too old" in response.content.decode()
+
+
+@pytest.mark.parametrize("name", sorted({name for method, name in TABLE if method == "get"}))
+def test_nothing_stays_in_a_cache(browser, doctor, addresses, name):
+    response = browser(doctor).get(addresses(name))
+    assert {"no-store", "private"} <= set(response["Cache-Control"].split(", "))
