@@ -14,7 +14,7 @@ def test_without_the_program_a_test_is_skipped_with_the_way_to_install_it(monkey
     monkeypatch.delenv("REQUIRE_SERVICES", raising=False)
 
     with pytest.raises(
-        pytest.skip.Exception, match="^initdb is not installed; on Debian: apt-get install postgresql$"
+        pytest.skip.Exception, match=r"^initdb is not installed; on Debian: apt-get install postgresql$"
     ):
         binaries.require("initdb")
 

@@ -37,7 +37,7 @@ class Command(BaseCommand):
                 self._run(supervisor, server.getsockname()[1], server.fileno(), demo)
         except StopRequested:
             pass
-        except SupervisorError as error:
+        except (SupervisorError, CommandError) as error:
             sys.exit(str(error))
         # The terminal may be gone: closing it is one way to stop.
         with contextlib.suppress(OSError):
