@@ -15,6 +15,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils import timezone
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible, PatientDiffers
@@ -148,11 +149,15 @@ def study_submit(
     ``accession_number``, which describe the files that say nothing.
 
     Raises ``NotPossible`` when a file names another patient and ``differences_accepted`` is not set, or when its study
-    belongs to another patient; ``Conflict`` when a file is not waiting any more; ``ValidationError`` for a ``performed_at``
-    in the future. Nothing is stored then.
+    belongs to another patient; ``Conflict`` when a file is not waiting any more; ``ValidationError`` for a time in the
+    future. Nothing is stored then.
     """
     policies.require(actor, policies.Act.UPLOAD, patient.site)
     _require_waiting(actor, files)
+    if performed_at is not None and performed_at > timezone.now():
+        raise ValidationError(
+            {"performed_at": "This time lies in the future. Enter when the image was really taken."}
+        )
     if any(incoming.site_id != patient.site_id for incoming in files):
         raise NotPossible(
             "A file and its patient belong to different hospitals. Upload the file again at the right one."

@@ -78,6 +78,18 @@ def test_pictures_without_a_header_make_one_new_study(doctor, site, patient):
     assert study.study_instance_uid.startswith("2.25.")
 
 
+def test_an_image_cannot_have_been_taken_in_the_future(doctor, site, patient):
+    incoming = receive(doctor, site, phantom_png(1, **SMALL), "1.png").incoming
+    with pytest.raises(ValidationError, match="future"):
+        study_submit(
+            actor=doctor,
+            patient=patient,
+            files=[incoming],
+            performed_at=timezone.now() + dt.timedelta(hours=1),
+        )
+    assert IncomingFile.objects.count() == 1
+
+
 def test_the_same_bytes_are_stored_once(doctor, site, patient, stored_files):
     content = dicom()
     [first] = study_submit(actor=doctor, patient=patient, files=[receive(doctor, site, content).incoming])
