@@ -15,7 +15,6 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from django.utils import timezone
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible, PatientDiffers
@@ -154,10 +153,6 @@ def study_submit(
     """
     policies.require(actor, policies.Act.UPLOAD, patient.site)
     _require_waiting(actor, files)
-    if performed_at is not None and performed_at > timezone.now():
-        raise ValidationError(
-            {"performed_at": "This time lies in the future. Enter when the image was really taken."}
-        )
     if any(incoming.site_id != patient.site_id for incoming in files):
         raise NotPossible(
             "A file and its patient belong to different hospitals. Upload the file again at the right one."
