@@ -108,4 +108,6 @@ def may_manage_accounts(user: User | AnonymousUser) -> bool:
 def require_account_management(user: User | AnonymousUser) -> None:
     """Raises ``PermissionDenied`` with a sentence for the person when ``user`` may not manage accounts."""
     if not may_manage_accounts(user):
-        raise PermissionDenied("Only a superuser may change accounts, roles and sites. Ask the one of your installation.")
+        raise PermissionDenied(
+            "Only a superuser may change accounts, roles and sites. Ask the one of your installation."
+        )

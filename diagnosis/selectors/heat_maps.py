@@ -21,4 +21,6 @@ def heat_map_of(prediction: Prediction, label: str) -> NDArray[np.float32]:
     if prediction.activation_maps is None:
         status = prediction.get_status_display().lower()
         raise Conflict(f"There is no heat map: the analysis is “{status}”. Only a finished analysis has one.")
-    return inference.heat_map(activation_maps=bytes(prediction.activation_maps), class_index=codes.index(label))
+    return inference.heat_map(
+        activation_maps=bytes(prediction.activation_maps), class_index=codes.index(label)
+    )
