@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage  # type: ignore[import-untyped]
-from scipy.interpolate import PchipInterpolator, splev, splprep  # type: ignore[import-untyped]
+from scipy import ndimage
+from scipy.interpolate import PchipInterpolator, splev, splprep
 
 Field = NDArray[np.floating[Any]]
 Profile = tuple[list[float], list[float]]
