@@ -29,7 +29,7 @@ class SupervisorError(Exception):
     """Says in one sentence, for the person at the terminal, why the portal does not run."""
 
 
-class StopRequested(Exception):  # noqa: N818 (not an error)
+class StopRequested(KeyboardInterrupt):
     """Ctrl-C, or the signal of whoever started the supervisor."""
 
 
@@ -73,6 +73,8 @@ class Supervisor:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._stop.set()
+        if not self._children:
+            raise StopRequested  # Nothing to stop in order yet, and loading a folder of images may take long.
 
     def start(self, name: str, command: list[str], *, pass_fds: tuple[int, ...] = ()) -> None:
         """Start ``command`` with its output in ``<log_dir>/<name>.log``; the log of the run before is kept beside it."""

@@ -137,6 +137,11 @@ def test_ctrl_c_and_its_relatives_end_the_watch_quietly(tmp_path, number):
         supervisor.watch()
 
 
+def test_ctrl_c_while_preparing_interrupts_the_preparation(tmp_path):
+    with Supervisor(tmp_path), pytest.raises(StopRequested):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_it_is_up_when_the_address_answers_200(tmp_path, healthy):
     with Supervisor(tmp_path) as supervisor:
         supervisor.start("web", SLEEPS)
@@ -155,6 +160,7 @@ def test_ctrl_c_while_starting_stops_the_start(tmp_path, healthy):
     healthy.handler.status = 503
 
     with Supervisor(tmp_path) as supervisor:
+        supervisor.start("web", SLEEPS)
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(StopRequested):
             supervisor.wait_until_up(healthy.url)

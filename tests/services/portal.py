@@ -79,7 +79,9 @@ def answers_ok(url: str, headers: Mapping[str, str] | None = None) -> bool:
 @contextlib.contextmanager
 def start_portal(var_dir: Path, env: Mapping[str, str] | None = None) -> Iterator[PortalProcess]:
     """The embedded mode, started by the command behind ``make run``, with its records in ``var_dir`` and demo patients."""
-    environment = clean_environment(CXR_VAR_DIR=str(var_dir), **(env or {}))
+    # The styles and scripts are the same for every portal of this checkout: collected once, by whichever starts first.
+    own = {"CXR_VAR_DIR": str(var_dir), "CXR_STATIC_DIR": str(ROOT / "var" / "tests-static")}
+    environment = clean_environment(**own | dict(env or {}))
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     var_dir.mkdir(parents=True, exist_ok=True)

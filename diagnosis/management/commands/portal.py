@@ -52,36 +52,13 @@ class Command(BaseCommand):
         call_command("demo_data", images=demo, stdout=self.stdout, stderr=self.stderr)
         collect_if_stale()
         health.worker_left()  # What a worker of the run before said no longer holds.
-        supervisor.start(
-            "web",
-            [
-                *(
-                    sys.executable,
-                    "-m",
-                    "gunicorn",
-                    "--config",
-                    str(settings.BASE_DIR / "deploy" / "gunicorn.conf.py"),
-                ),
-                *("--bind", f"fd://{server_fd}", "--workers", "1", "cxr_portal.wsgi"),
-            ],
-            pass_fds=(server_fd,),
-        )
-        supervisor.start(
-            "worker",
-            [
-                *(
-                    sys.executable,
-                    "-m",
-                    "celery",
-                    "--app",
-                    "cxr_portal",
-                    "--workdir",
-                    str(settings.BASE_DIR),
-                    "worker",
-                ),
-                *("--loglevel", "INFO", "--concurrency", "1", "--beat"),
-            ],
-        )
+        python = [sys.executable, "-m"]
+        gunicorn = ["gunicorn", "--config", str(settings.BASE_DIR / "deploy" / "gunicorn.conf.py")]
+        gunicorn += ["--bind", f"fd://{server_fd}", "--workers", "1", "cxr_portal.wsgi"]
+        celery = ["celery", "--app", "cxr_portal", "--workdir", str(settings.BASE_DIR)]
+        celery += ["worker", "--loglevel", "INFO", "--concurrency", "1", "--beat"]
+        supervisor.start("web", [*python, *gunicorn], pass_fds=(server_fd,))
+        supervisor.start("worker", [*python, *celery])
         supervisor.wait_until_up(f"{address}healthz")
         self.stdout.write(f"CXR Portal runs at {address}")
         self.stdout.write(
