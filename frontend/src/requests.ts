@@ -12,9 +12,9 @@ interface RequestDetail {
   isError: boolean;
 }
 
-export const SESSION_ENDED =
+const SESSION_ENDED =
   "Your session has ended and nothing was sent. What you typed is still here: copy it, log in again, and send it again.";
-export const NO_ANSWER = "The portal does not answer. What you typed is still here: check the network and try again.";
+const NO_ANSWER = "The portal does not answer. What you typed is still here: check the network and try again.";
 const NOT_CURRENT = "The portal does not answer: this page is not up to date until it does.";
 const TECHNICAL = "The portal could not do this because of a technical error. Try again; if it happens again, tell an administrator.";
 

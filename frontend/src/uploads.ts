@@ -1,7 +1,6 @@
 /** The drop zone: each file has its own row and its own request, one after the other. */
 
 import htmx from "htmx.org";
-import { NO_ANSWER, SESSION_ENDED } from "./requests";
 import { sentenceOf } from "./notices";
 
 interface Row {
@@ -132,7 +131,7 @@ class DropZone {
         resolve();
       });
       request.addEventListener("error", () => {
-        this.fail(row, NO_ANSWER);
+        this.fail(row, "The portal does not answer. Check the network, then try again.");
         resolve();
       });
       request.send(data);
@@ -148,7 +147,7 @@ class DropZone {
       this.announce(row);
       if (outcome === "waiting") htmx.trigger(document.body, "uploads-changed", {});
     } else if (request.status === 401) {
-      this.fail(row, SESSION_ENDED);
+      this.refuse(row, "Your session has ended. Load this page again, log in and choose the file once more.", "Not sent");
     } else if (request.status === 413) {
       this.refuse(row, "The file is larger than the limit. Export the single image again, with compression if need be.");
     } else {
@@ -173,8 +172,8 @@ class DropZone {
   }
 
   /** The file itself cannot be taken: sending it again would change nothing. */
-  private refuse(row: Row, reason: string): void {
-    this.show(row, `Refused. ${reason}`);
+  private refuse(row: Row, reason: string, outcome = "Refused"): void {
+    this.show(row, `${outcome}. ${reason}`);
     row.outcome = "refused";
     row.element.classList.add("upload-row-failed");
     row.element.querySelector("[data-upload-progress]")!.remove();

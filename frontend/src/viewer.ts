@@ -31,6 +31,8 @@ class Viewer {
     viewer.querySelector<HTMLElement>("[data-tools]")!.hidden = false;
     viewer.addEventListener("click", (event) => this.click(event));
     document.addEventListener("show-image", (event) => this.show((event as CustomEvent<string>).detail));
+    // "toggle" does not bubble, so it is caught on its way down; the panel is written anew by itself.
+    document.addEventListener("toggle", (event) => this.unfold(event.target as HTMLElement), { capture: true });
     this.stage.addEventListener("keydown", (event) => this.key(event));
     this.stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.stage.addEventListener("dblclick", (event) => this.zoomTo(this.scale > 1 ? 1 : 2, this.place(event)));
@@ -55,6 +57,12 @@ class Viewer {
     }
   }
 
+  /** Who unfolds what the network says about an image wants to see that image. */
+  private unfold(element: HTMLElement): void {
+    const id = element instanceof HTMLDetailsElement && element.open ? element.dataset["opinionOf"] : undefined;
+    if (id) this.show(id);
+  }
+
   private show(id: string): void {
     if (this.viewer.querySelector(`[data-image="${id}"]:not([hidden])`)) return;
     for (const frame of this.viewer.querySelectorAll<HTMLElement>("[data-image]")) frame.hidden = frame.dataset["image"] !== id;
@@ -62,6 +70,9 @@ class Viewer {
     for (const link of this.viewer.querySelectorAll<HTMLElement>("[data-show-image]")) {
       link.toggleAttribute("aria-current", link.dataset["showImage"] === id);
       if (link.hasAttribute("aria-current")) link.setAttribute("aria-current", "true");
+    }
+    for (const opinion of document.querySelectorAll<HTMLDetailsElement>("details[data-opinion-of]")) {
+      opinion.open = opinion.dataset["opinionOf"] === id;
     }
     this.zoomTo(1);
   }
