@@ -47,8 +47,13 @@ def log_in(browser: Browser, portal: PortalProcess) -> Iterator[Callable[..., Pa
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
-    def person(username: str, *, phone: bool = False) -> Page:
-        context = browser.new_context(viewport=PHONE if phone else DESKTOP, has_touch=phone, is_mobile=phone)
+    def person(username: str, *, phone: bool = False, dark: bool = False) -> Page:
+        context = browser.new_context(
+            viewport=PHONE if phone else DESKTOP,
+            has_touch=phone,
+            is_mobile=phone,
+            color_scheme="dark" if dark else "light",
+        )
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(f"{page.url}: {error}"))

@@ -199,6 +199,17 @@ def test_the_whole_job_on_a_phone(log_in, screenshot):
     assert has_no_sideways_scrolling(radiologist)
 
 
+def test_the_demo_shows_an_image_beside_its_pcr_result_and_symptoms(log_in, screenshot):
+    radiologist = log_in("radiologist", dark=True)
+    radiologist.get_by_role("link", name="Muster, Martina").click()
+    expect(radiologist.locator("table.scores")).to_be_visible(timeout=ANALYSIS_MS)
+    expect(radiologist.get_by_text("Detected").first).to_be_visible()
+    expect(radiologist.get_by_text("Shortness of breath").first).to_be_visible()
+    expect(radiologist.get_by_role("button", name="Confirm:")).to_be_visible()
+    radiologist.wait_for_load_state("networkidle")
+    screenshot(radiologist, "50-demo-study")
+
+
 def test_what_reaches_the_api_page_is_drawn_without_the_internet(log_in, screenshot):
     admin = log_in("admin")
     requests: list[str] = []
