@@ -10,7 +10,7 @@ from django.utils import timezone
 from diagnosis import policies
 from diagnosis.models import Decision, Image, ModelVersion, Patient, Prediction, Review, Study, User
 from diagnosis.selectors.studies import SecondOpinion, current_review, reader_labels, second_opinion
-from diagnosis.web.chips import Chip, prediction_chip, study_chip
+from diagnosis.web.chips import Chip, opinion_chip, prediction_chip, study_chip
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
 from diagnosis.web.forms.review import ReviewForm
 
@@ -131,6 +131,7 @@ class StudyPanels:
 
     status_chip: Chip
     opinion: SecondOpinion
+    opinion_chip: Chip
     images: list[ImagePanel]
     limits: list[tuple[str, list[str]]]
     decision: DecisionPanel
@@ -145,6 +146,7 @@ def study_panels(
     return StudyPanels(
         status_chip=study_chip(study),
         opinion=opinion,
+        opinion_chip=opinion_chip(opinion),
         images=image_panels(study, opinion),
         limits=_limits(opinion),
         decision=decision_panel(user, study, opinion, bound=bound, problem=problem),
