@@ -45,8 +45,8 @@ def test_a_database_that_does_not_answer_is_worth_another_try(api, study, fails)
     assert "Try again" in response.json()["detail"]
 
 
-def test_a_file_that_is_gone_from_the_storage_is_an_error_and_not_an_empty_file(api, image):
+def test_a_file_that_is_gone_from_the_storage_is_not_found_and_not_an_empty_file(api, image, caplog):
     default_storage.delete(image.file.name)
     response = api.get(f"/api/v1/images/{image.pk}/original/")
-    assert response.status_code == 500
-    assert response.json()["code"] == "error"
+    assert response.status_code == 404
+    assert "A stored file is missing." in caplog.text

@@ -258,7 +258,7 @@ def test_each_label_has_a_map_of_its_own(browser, doctor, prediction):
 def test_there_is_no_map_for_an_unknown_label_or_an_unfinished_analysis(browser, doctor, prediction, patient):
     assert heat_map(browser(doctor), prediction, "measles").status_code == 404
     _, pending = with_prediction(patient)
-    assert heat_map(browser(doctor), pending).status_code == 404
+    assert heat_map(browser(doctor), pending).status_code == 409
 
 
 def test_an_outsider_sees_no_picture_of_another_hospital(browser, outsider, image, prediction):

@@ -17,7 +17,8 @@ from rest_framework.response import Response
 from diagnosis.api.schema import errors, file_of
 from diagnosis.api.serializers.studies import ImageSerializer, PredictionSerializer
 from diagnosis.api.views.base import PortalView
-from diagnosis.models import Image, ImageKind, Prediction
+from diagnosis.models import Image, Prediction
+from diagnosis.selectors.files import ORIGINALS, jpeg_response, original_response
 from diagnosis.selectors.heat_maps import heat_map_of
 from diagnosis.services.predictions import prediction_run_again
 from diagnosis.services.studies import image_download, study_open
@@ -26,12 +27,6 @@ from ml.imaging import render_png
 # Large, and in no answer.
 UNSHOWN_CARD = ("model_version__card",)
 UNSHOWN = ("activation_maps", *UNSHOWN_CARD)
-# Media type, and the extension of a name of ours: the sender's may hold patient data.
-ORIGINALS = {
-    ImageKind.DICOM: ("application/dicom", "dcm"),
-    ImageKind.PNG: ("image/png", "png"),
-    ImageKind.JPEG: ("image/jpeg", "jpg"),
-}
 
 
 class _OneImage(PortalView):
@@ -70,14 +65,10 @@ class OriginalView(_OneImage):
     )
     def get(self, request: Request, pk: UUID) -> FileResponse:
         """On record as a download."""
-        image = image_download(actor=self.person, image=self.image(pk))
-        media_type, extension = ORIGINALS[ImageKind(image.kind)]
-        return FileResponse(
-            image.file.open("rb"),
-            as_attachment=True,
-            filename=f"image-{image.pk}.{extension}",
-            content_type=media_type,
-        )
+        image = self.image(pk)
+        response = original_response(image)
+        image_download(actor=self.person, image=image)
+        return response
 
 
 class PreviewView(_OneImage):
@@ -93,7 +84,7 @@ class PreviewView(_OneImage):
         """8 bits, 2048 pixels on the longer side at most. On record as an opening of its study."""
         image = self.image(pk)
         study_open(actor=self.person, study=image.study)
-        return FileResponse(image.preview.open("rb"), content_type="image/jpeg")
+        return jpeg_response(image.preview)
 
 
 class _OnePrediction(PortalView):
