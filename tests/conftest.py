@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.cast", "tests.services.plugin"]
+pytest_plugins = ["tests.cast", "tests.harness.plugin"]
 
 
 @pytest.fixture(autouse=True)

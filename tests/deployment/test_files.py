@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from cxr_portal.env import BASE_DIR
-from tests.services.binaries import require
-from tests.services.nginx import make_certificate, render
-from tests.services.portal import production_environment
+from tests.harness.binaries import require
+from tests.harness.nginx import make_certificate, render
+from tests.harness.portal import production_environment
 
 
 @pytest.fixture(scope="module")

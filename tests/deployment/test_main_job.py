@@ -12,7 +12,7 @@ import requests
 from pydicom.uid import JPEG2000Lossless
 
 from ml.phantom import phantom_dicom, phantom_png
-from tests.services.portal import ProductionPortal, until
+from tests.harness.portal import ProductionPortal, until
 
 pytestmark = pytest.mark.xdist_group("production")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cxr_portal.env import BASE_DIR
-from tests.services.processes import free_port
+from tests.harness.processes import free_port
 
 CHECKOUT = (
     "Makefile",

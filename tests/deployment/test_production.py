@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from cxr_portal.celery import app
-from tests.services.portal import ProductionPortal
+from tests.harness.portal import ProductionPortal
 
 pytestmark = pytest.mark.xdist_group("production")
 

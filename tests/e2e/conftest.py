@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from pydicom.uid import JPEG2000Lossless
 
 from ml.phantom import phantom_dicom
-from tests.services.portal import PortalProcess
+from tests.harness.portal import PortalProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = ROOT / "var" / "e2e"

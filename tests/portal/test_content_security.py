@@ -5,7 +5,7 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.services.portal import PortalProcess
+from tests.harness.portal import PortalProcess
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("embedded")]
 

@@ -11,7 +11,7 @@ import time
 import pytest
 import requests
 
-from tests.services.portal import ROOT, PortalProcess, start_portal, until
+from tests.harness.portal import ROOT, PortalProcess, start_portal, until
 
 pytestmark = pytest.mark.xdist_group("embedded")
 

@@ -11,7 +11,7 @@ from environs import FileAwareEnv
 
 from cxr_portal import env as environment_module
 from cxr_portal.env import BadSetting, Environment, default_model_dir, read_environment
-from tests.services.portal import ROOT, clean_environment
+from tests.harness.portal import ROOT, clean_environment
 
 PRODUCTION = {
     "CXR_MODE": "production",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cxr_portal.supervisor import StopRequested, Supervisor, SupervisorError, listen
-from tests.services.portal import until
+from tests.harness.portal import until
 
 SLEEPS = [sys.executable, "-c", "import signal; signal.pause()"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.services.binaries import require
+from tests.harness.binaries import require
 
 # Nothing that talks to the network or waits for a screen: the suite passes without either.
 ARGUMENTS = [

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.services.browser import start_chromium
-from tests.services.portal import PortalProcess, ProductionPortal, start_portal, start_production
-from tests.services.servers import postgres_database, postgres_server, redis_server
+from tests.harness.browser import start_chromium
+from tests.harness.portal import PortalProcess, ProductionPortal, start_portal, start_production
+from tests.harness.servers import postgres_database, postgres_server, redis_server
 
 
 @pytest.fixture(scope="session")

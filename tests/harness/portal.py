@@ -16,8 +16,8 @@ from typing import Any
 import requests
 import yaml
 
-from tests.services.nginx import start_nginx
-from tests.services.processes import accepts, free_port, running
+from tests.harness.nginx import start_nginx
+from tests.harness.processes import accepts, free_port, running
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.services.binaries import require
-from tests.services.processes import accepts, free_port, running
+from tests.harness.binaries import require
+from tests.harness.processes import accepts, free_port, running
 
 ROOT = Path(__file__).resolve().parents[2]
 

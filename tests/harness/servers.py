@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psycopg2
 
-from tests.services.binaries import require
-from tests.services.processes import accepts, free_port, running
+from tests.harness.binaries import require
+from tests.harness.processes import accepts, free_port, running
 
 
 @contextlib.contextmanager

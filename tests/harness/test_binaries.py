@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.services import binaries
+from tests.harness import binaries
 
 
 @pytest.fixture(autouse=True)
