@@ -5,6 +5,7 @@ The triggers are put in place after every ``migrate``: on SQLite a migration tha
 
 from __future__ import annotations
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 APPEND_ONLY_TABLES = ("diagnosis_auditevent", "diagnosis_review")
@@ -53,4 +54,4 @@ def _statements(vendor: str, table: str) -> list[str]:
                 for event in ("update", "delete")
             ),
         ]
-    raise NotImplementedError(f"No append-only guard is known for the database {vendor}.")
+    raise ImproperlyConfigured(f"No append-only guard is known for the database {vendor}.")
