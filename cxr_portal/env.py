@@ -51,7 +51,8 @@ class Environment:
     session_max_seconds: int
     token_hours: int
     max_upload_bytes: int
-    model_dir: Path
+    model_dir: Path | None
+    """``None``: the newest model of ``ml/zoo``."""
     runtime: Runtime
     analysis_time_limit: int
     time_zone: str
@@ -97,11 +98,6 @@ def _database(url: str) -> dict[str, Any]:
         return dict(dj_database_url.parse(url))
     except ValueError:  # Its text holds the address, and so the password.
         raise BadSetting(_malformed("DATABASE_URL", "It is not a valid address.")) from None
-
-
-def default_model_dir(zoo: Path) -> Path:
-    """The last model folder of the zoo by name; the zoo itself when it holds none, so that loading says what is missing."""
-    return max((card.parent for card in zoo.glob("*/card.json")), default=zoo)
 
 
 def _read(env: FileAwareEnv) -> Environment:
@@ -169,7 +165,7 @@ def _read(env: FileAwareEnv) -> Environment:
         ),
         token_hours=env.int("CXR_TOKEN_HOURS", 8, validate=Range(min=1, max=24 * 365)),
         max_upload_bytes=env.int("CXR_MAX_UPLOAD_BYTES", 64 * 1024 * 1024, validate=Range(min=1024)),
-        model_dir=env.path("CXR_MODEL_DIR", default_model_dir(BASE_DIR / "ml" / "zoo")).absolute(),
+        model_dir=env.path("CXR_MODEL_DIR", None),
         runtime=cast(
             Runtime,
             env.str("CXR_RUNTIME", "onnx", validate=_one_of("onnx", "keras")),

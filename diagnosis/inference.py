@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import io
-from pathlib import Path
 
 import numpy as np
 from django.conf import settings
 
 from ml.imaging import load_image
-from ml.serving import ModelIntegrityError, ModelOutput, ServedModel, load_model
+from ml.serving import ModelIntegrityError, ModelOutput, ServedModel, default_model_folder, load_model
 from ml.serving import heat_map as serving_heat_map
 
 __all__ = ["ModelIntegrityError", "ModelOutput", "analyse", "heat_map", "served_model"]
@@ -22,7 +21,7 @@ def served_model() -> ServedModel:
 
     Raises ``FileNotFoundError`` without a model folder, ``ModelIntegrityError`` for an incomplete or altered one.
     """
-    return load_model(Path(settings.CXR_MODEL_DIR), runtime=settings.CXR_RUNTIME)
+    return load_model(settings.CXR_MODEL_DIR or default_model_folder(), runtime=settings.CXR_RUNTIME)
 
 
 def analyse(content: bytes) -> ModelOutput:

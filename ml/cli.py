@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write each heat map as <stem>.npy: float32 224 x 224, 0..1, over the image stretched square",
     )
     predict.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="default: $CXR_MODEL, else the newest in ml/zoo"
+        "--model", type=Path, metavar="FOLDER", help="default: $CXR_MODEL_DIR, else the newest in ml/zoo"
     )
     predict.add_argument("--runtime", choices=["onnx", "keras"], default="onnx")
     predict.set_defaults(command=_predict)

@@ -70,14 +70,14 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def default_model_folder() -> Path:
-    """The folder that the environment variable CXR_MODEL names, else the newest in `ml/zoo`.
+    """The folder that the environment variable CXR_MODEL_DIR names, else the newest in `ml/zoo`.
 
     Raises FileNotFoundError where there is none.
     """
-    named = os.environ.get("CXR_MODEL")
+    named = os.environ.get("CXR_MODEL_DIR")
     if named:
         return Path(named)
     cards = {card.parent: json.loads(card.read_bytes())["created"] for card in ZOO.glob(f"*/{CARD}")}
     if not cards:
-        raise FileNotFoundError(f"There is no model in {ZOO}. Train one, or name a folder in CXR_MODEL.")
+        raise FileNotFoundError(f"There is no model in {ZOO}. Train one, or name a folder in CXR_MODEL_DIR.")
     return max(cards, key=lambda folder: (cards[folder], folder.name))

@@ -169,10 +169,22 @@ def test_the_same_file_sent_twenty_times_at_once_is_stored_once(caller):
     assert outcomes.count("duplicate") == 19
 
 
+@pytest.fixture(scope="module")
+def signed_read(caller: Callable[[str], Caller]) -> None:
+    """There is a read to be changed, whichever test runs first."""
+    doctor = caller("doctor")
+    picture = ("chest.png", phantom_png(800, rows=256, columns=256))
+    [stored] = upload(doctor, picture, mrn="SIGNED-1", person_name="Signed^Read")
+    token = analysed(doctor, stored["study"])["second_opinion"]["token"]
+    answer = caller("radiologist").post(
+        f"/studies/{stored['study']}/reviews/", json={"decision": "confirm", "opinion_token": token}
+    )
+    assert answer.status_code == 201, answer.text
+
+
 @pytest.mark.parametrize("model", ["AuditEvent", "Review"])
 @pytest.mark.parametrize("change", ["update(**{model._meta.pk.name: F('pk')})", "_raw_delete('default')"])
-def test_postgresql_refuses_to_change_audit_events_and_signed_reads(production, caller, model, change):
-    caller("doctor")
+def test_postgresql_refuses_to_change_audit_events_and_signed_reads(production, signed_read, model, change):
     output = production.manage(
         "shell", "-c",
         "from django.db import DatabaseError\n"

@@ -187,7 +187,7 @@ def test_a_heat_map_of_something_not_finite_is_an_error() -> None:
 
 
 def test_the_environment_names_the_default_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("CXR_MODEL", str(tmp_path))
+    monkeypatch.setenv("CXR_MODEL_DIR", str(tmp_path))
     assert default_model_folder() == tmp_path
 
 

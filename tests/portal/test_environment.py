@@ -10,7 +10,7 @@ import pytest
 from environs import FileAwareEnv
 
 from cxr_portal import env as environment_module
-from cxr_portal.env import BadSetting, Environment, default_model_dir, read_environment
+from cxr_portal.env import BadSetting, Environment, read_environment
 from tests.harness.portal import ROOT, clean_environment
 
 PRODUCTION = {
@@ -145,16 +145,3 @@ def test_the_table_of_the_documentation_lists_every_variable_and_no_other(monkey
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", table, flags=re.MULTILINE))
 
     assert documented == set(envs[0].dump())
-
-
-def test_the_last_model_of_the_zoo_is_the_default(tmp_path):
-    for name in ("covid3-1.0.0", "covid3-1.1.0", "covid3-2.0.0-unfinished"):
-        (tmp_path / name).mkdir()
-    for name in ("covid3-1.0.0", "covid3-1.1.0"):
-        (tmp_path / name / "card.json").touch()
-
-    assert default_model_dir(tmp_path) == tmp_path / "covid3-1.1.0"
-
-
-def test_an_empty_zoo_is_named_so_that_loading_says_what_is_missing(tmp_path):
-    assert default_model_dir(tmp_path) == tmp_path
