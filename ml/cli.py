@@ -76,6 +76,23 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--runtime", choices=["onnx", "keras"], default="onnx")
     evaluate.set_defaults(command=_evaluate)
 
+    data = commands.add_parser("data", help="list, hash and show the images of a data folder")
+    tasks = data.add_subparsers(required=True, metavar="TASK")
+    build = tasks.add_parser("build", help="write the manifest of all images, and a report on them")
+    build.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a folder that holds the publishers' folders, one with a folder for each class, or a CSV table "
+        "(path,label[,patient,source,view,age,sex,split])",
+    )
+    build.add_argument("--out", type=Path, required=True, metavar="FILE", help="manifest.parquet")
+    build.add_argument(
+        "--report", type=Path, metavar="DIR", help="report.html and its pictures (default: <out>-report)"
+    )
+    build.set_defaults(command=_data_build)
+
     predict = commands.add_parser(
         "predict",
         help="ask a model about files",
@@ -107,6 +124,24 @@ def _parser() -> argparse.ArgumentParser:
 def _stop(reason: object) -> int:
     print(reason, file=sys.stderr)
     return UNUSABLE
+
+
+def _data_build(options: argparse.Namespace) -> int:
+    from ml.data.manifest import add_hashes, find_images, write_manifest
+    from ml.data.report import write_report
+
+    out: Path = options.out
+    folder = options.report or out.with_name(f"{out.stem}-report")
+    try:
+        images, root = find_images(options.data)
+        manifest = add_hashes(images, root)
+    except (FileNotFoundError, ValueError) as error:
+        log.info("the manifest cannot be built", exc_info=True)
+        return _stop(error)
+    write_manifest(manifest, out)
+    report = write_report(manifest, root, folder)
+    print(f"Written: {out}, {len(manifest)} images\nWritten: {report}")
+    return ANSWERED
 
 
 def _train(options: argparse.Namespace) -> int:

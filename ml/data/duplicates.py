@@ -14,6 +14,8 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from ml.data.importers import UNLABELLED
+
 HASH_SIDE = 16
 # Of 256 bits. Measured over 16,876 images: copies, re-encoded or not, differ in 0 to 10 bits; from about 12
 # bits the count of pairs rises again, of images that merely resemble each other and, near 22, of chance. So a
@@ -78,14 +80,15 @@ def report(manifest: pd.DataFrame) -> dict[str, Any]:
     """Count the copies and near-twins within and between sets, and those whose labels contradict one another.
 
     `manifest` needs `dhash`, `sha256`, `source`, `label` and `group`. An image counts once for each line in
-    which it has at least one twin.
+    which it has at least one twin. No label contradicts none. A group of near-twins is counted without what only a patient joins.
     """
     first, second = near_pairs(manifest["dhash"].tolist(), NEAR)
     is_copy = np.zeros(len(first), bool)
     copies = set(zip(*near_pairs(manifest["dhash"].tolist(), COPY), strict=True))
     is_copy[[index for index, pair in enumerate(zip(first, second, strict=True)) if pair in copies]] = True
     source, label = manifest["source"].to_numpy(), manifest["label"].to_numpy()
-    conflict = label[first] != label[second]
+    labelled = ~manifest["label"].isin(UNLABELLED).to_numpy()
+    conflict = (label[first] != label[second]) & labelled[first] & labelled[second]
 
     def images(pairs: np.ndarray) -> int:
         return len(np.union1d(first[pairs], second[pairs]))
@@ -111,4 +114,25 @@ def report(manifest: pd.DataFrame) -> dict[str, Any]:
             for one, other in itertools.combinations(names, 2)
         },
         "conflicting_labels": counts(conflict),
+        "near_twin_groups": _group_counts(manifest, first, second),
+    }
+
+
+def _group_counts(manifest: pd.DataFrame, first: np.ndarray, second: np.ndarray) -> dict[str, int]:
+    """Groups of two and more near-twins: all of them, those inside one set, over several, and with labels that
+    contradict one another.
+    """
+    label = manifest["label"].mask(manifest["label"].isin(UNLABELLED))
+    rows = pd.DataFrame({"source": manifest["source"], "label": label}).assign(
+        twins=_components(len(manifest), first, second)
+    )
+    groups = rows.groupby("twins").agg(
+        images=("source", "size"), sources=("source", "nunique"), labels=("label", "nunique")
+    )
+    groups = groups[groups["images"] > 1]
+    return {
+        "groups": len(groups),
+        "within_one_set": int((groups["sources"] == 1).sum()),
+        "between_sets": int((groups["sources"] > 1).sum()),
+        "conflicting_labels": int((groups["labels"] > 1).sum()),
     }

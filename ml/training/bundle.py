@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ml.data.duplicates import report
-from ml.data.importers import SOURCES
+from ml.data.importers import SOURCES, UNLABELLED
 from ml.data.manifest import add_hashes, list_images
 from ml.data.split import TEST, TRAIN, UNSEEN, VALIDATION, save_split, unseen_rows, usable
 from ml.evaluation.evaluate import evaluate
@@ -29,8 +29,6 @@ from ml.training.export import export_onnx, parity
 from ml.training.work import DRAFT
 
 CARD_FORMAT = 1
-# Publishers' words for "nobody has looked yet" and "nobody knows".
-UNLABELLED = {"todo", "Unknown", ""}
 
 
 def write_model_folder(
