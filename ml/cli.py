@@ -69,6 +69,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(command=_train)
 
+    hold_out = commands.add_parser(
+        "hold-out", help="train without some sources and measure on them; writes no model"
+    )
+    hold_out.add_argument("--data", type=Path, required=True, metavar="DIR")
+    hold_out.add_argument("--config", type=Path, required=True, metavar="FILE")
+    hold_out.add_argument(
+        "--leave-out",
+        action="append",
+        required=True,
+        metavar="SOURCE",
+        help="a source, or label/source (normal/chest_xray); may be repeated",
+    )
+    hold_out.add_argument("--positive", default="covid19", metavar="LABEL")
+    hold_out.add_argument(
+        "--control", choices=["none", "borders"], default="none", help="what of each image may be seen"
+    )
+    hold_out.add_argument("--seed", type=int, metavar="N", help="instead of the configuration's")
+    hold_out.add_argument("--epochs", type=int, metavar="N", help="instead of the configuration's")
+    hold_out.add_argument(
+        "--work", type=Path, required=True, metavar="DIR", help="checkpoints, to go on after a kill"
+    )
+    hold_out.set_defaults(command=_hold_out)
+
     evaluate = commands.add_parser("evaluate", help="measure a model again on the split stored with it")
     evaluate.add_argument("model", type=Path, metavar="MODEL", help="a model folder")
     evaluate.add_argument("--data", type=Path, required=True, metavar="DIR")
@@ -158,6 +181,31 @@ def _train(options: argparse.Namespace) -> int:
         return _stop(error)
     print(_summary(json.loads((folder / "card.json").read_text(encoding="utf-8"))["metrics"]))
     print(f"Written: {options.out}")
+    return ANSWERED
+
+
+def _hold_out(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from ml.training.config import load_config
+    from ml.training.hold_out import hold_out
+
+    try:
+        config = load_config(options.config, epochs=options.epochs)
+        if options.seed is not None:
+            config = replace(config, seed=options.seed)
+        figures = hold_out(
+            config,
+            data=options.data,
+            left_out=options.leave_out,
+            positive=options.positive,
+            control=options.control,
+            work=options.work,
+        )
+    except (FileNotFoundError, ValueError) as error:
+        log.info("hold-out refused", exc_info=True)
+        return _stop(error)
+    print(json.dumps(figures, indent=2))
     return ANSWERED
 
 

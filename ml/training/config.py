@@ -29,6 +29,14 @@ class Augmentation:
     fault that a reader must be told of. `shift` and `zoom` are shares of the side; `gamma` is the natural
     logarithm of the exponent; `blur` is the largest weight of the 3 x 3 mean; `noise` the largest standard
     deviation in 0..1.
+
+    The others break what tells one hospital from another and is no sign of disease. `local_contrast`: the
+    largest weight of the difference from the surroundings' mean, added or taken away (an equalised or a
+    flat film). `low_resolution`: the share of images that are shrunk to between a half and the whole of
+    their side and enlarged again. `jpeg`: the share of images compressed anew, at quality 25 to 95.
+    `border`: the largest width of a frame of one grey on each side, as a share of the side; each side has
+    one in half of the images. `patches`: how many rectangles of one grey are laid near the corners, where
+    letters and markers stand.
     """
 
     rotation_degrees: float = 0.0
@@ -37,6 +45,11 @@ class Augmentation:
     gamma: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
+    local_contrast: float = 0.0
+    low_resolution: float = 0.0
+    jpeg: float = 0.0
+    border: float = 0.0
+    patches: int = 0
 
 
 @dataclass(frozen=True)

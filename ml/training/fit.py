@@ -5,6 +5,7 @@ goes on.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         figures = ", ".join(f"{key} {value:.4f}" for key, value in (logs or {}).items())
-        self.bar.write(f"epoch {epoch + 1}: {figures}")
+        # Standard output belongs to the result.
+        self.bar.write(f"epoch {epoch + 1}: {figures}", file=sys.stderr)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.bar.close()

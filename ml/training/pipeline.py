@@ -93,10 +93,86 @@ def augment(squares: tf.Tensor, change: Augmentation, key: tf.Tensor) -> tf.Tens
 
     weight = each(tf.maximum(draw(6), 0.0) * change.blur)
     blurred = moved + weight * (tf.nn.avg_pool2d(moved, 3, 1, "SAME") - moved)
+    if change.low_resolution:
+        blurred = _low_resolution(blurred, share=change.low_resolution, key=key, draw=draw(10))
+    if change.local_contrast:
+        around = _surroundings(blurred)
+        blurred = tf.clip_by_value(
+            blurred + each(draw(12) * change.local_contrast) * (blurred - around), 0.0, 1.0
+        )
     bent = tf.pow(tf.maximum(blurred, 1e-6), each(tf.exp(draw(7) * change.gamma)))
     noise = tf.random.stateless_normal(tf.shape(bent), tf.add(key, [0, 8 << 24])) * each(
         tf.maximum(draw(9), 0.0) * change.noise
     )
     result = tf.clip_by_value(bent + noise, 0.0, 1.0)
+    if change.border:
+        greys, widths = _units([draw(13), draw(14)]), [draw(number) for number in range(15, 19)]
+        result = _framed(result, widths=[width * change.border for width in widths], greys=greys)
+    for number in range(change.patches):
+        first = 20 + 6 * number
+        result = _patched(result, _units([draw(first + step) for step in range(6)]))
+    if change.jpeg:
+        result = _compressed(result, share=change.jpeg, draws=(draw(80), draw(81)))
     result.set_shape([None, size, size, 1])
     return result
+
+
+def _units(draws: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Draws out of -1..1, as 0..1."""
+    return [(draw + 1) / 2 for draw in draws]
+
+
+def _surroundings(squares: tf.Tensor) -> tf.Tensor:
+    """The mean over about an eighth of the side around each place."""
+    size = squares.shape[1]
+    step = max(size // 16, 1)
+    small = tf.nn.avg_pool2d(squares, 2 * step, step, "SAME")
+    return tf.image.resize(small, (size, size), "bilinear")
+
+
+def _low_resolution(squares: tf.Tensor, *, share: float, key: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+    """Shrink and enlarge a share of the images, all of one batch by the same factor."""
+    size = squares.shape[1]
+    unit = tf.random.stateless_uniform([], tf.add(key, [0, 82 << 24]))
+    side = tf.cast(tf.round(size * (0.5 + 0.5 * unit)), tf.int32)
+    coarse = tf.image.resize(
+        tf.image.resize(squares, tf.stack([side, side]), "bilinear", antialias=True), (size, size), "bilinear"
+    )
+    chosen = tf.reshape((draw + 1) / 2 < share, [-1, 1, 1, 1])
+    return tf.where(chosen, coarse, squares)
+
+
+def _framed(squares: tf.Tensor, *, widths: list[tf.Tensor], greys: list[tf.Tensor]) -> tf.Tensor:
+    """Lay a frame over each image; a width below 0 leaves its side free. Half of the frames are black."""
+    along = tf.reshape((tf.range(squares.shape[1], dtype=tf.float32) + 0.5) / squares.shape[1], [1, -1])
+    near_x, far_x, near_y, far_y = (width[:, tf.newaxis] for width in widths)
+    columns = (along < near_x) | (along > 1 - far_x)
+    rows = (along < near_y) | (along > 1 - far_y)
+    inside = (columns[:, tf.newaxis, :] | rows[:, :, tf.newaxis])[..., tf.newaxis]
+    grey = tf.where(greys[0] < 0.5, 0.0, greys[1])
+    return tf.where(inside, tf.reshape(grey, [-1, 1, 1, 1]), squares)
+
+
+def _patched(squares: tf.Tensor, units: list[tf.Tensor]) -> tf.Tensor:
+    """Lay one rectangle of 4 to 18 % of the side into a corner's fifth of each image."""
+    along = tf.reshape((tf.range(squares.shape[1], dtype=tf.float32) + 0.5) / squares.shape[1], [1, -1])
+    x, y, width, height, corner, grey = units
+    right, low = tf.cast(corner > 0.5, tf.float32), tf.cast((corner * 4) % 2 > 1, tf.float32)
+
+    def between(start: tf.Tensor, length: tf.Tensor, far: tf.Tensor) -> tf.Tensor:
+        middle = (far + (1 - 2 * far) * start * 0.2)[:, tf.newaxis]
+        return tf.abs(along - middle) < (0.02 + 0.07 * length)[:, tf.newaxis]
+
+    inside = between(y, height, low)[:, :, tf.newaxis] & between(x, width, right)[:, tf.newaxis, :]
+    return tf.where(inside[..., tf.newaxis], tf.reshape(grey, [-1, 1, 1, 1]), squares)
+
+
+def _compressed(squares: tf.Tensor, *, share: float, draws: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    """Compress a share of the images as JPEG of quality 25 to 95."""
+    chosen, quality = (draws[0] + 1) / 2 < share, tf.cast(25 + 35 * (draws[1] + 1), tf.int32)
+
+    def one(parts: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        square, wanted, level = parts
+        return tf.cond(wanted, lambda: tf.image.adjust_jpeg_quality(square, level), lambda: square)
+
+    return tf.map_fn(one, (squares, chosen, quality), fn_output_signature=tf.float32)

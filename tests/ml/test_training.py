@@ -61,6 +61,70 @@ def test_no_augmentation_means_the_image_itself() -> None:
     assert seen == set(range(24))
 
 
+def changed(images: np.ndarray, number: int = 3, **change: float) -> np.ndarray:
+    """The images (n, size, size, 1) as one batch of training shows them."""
+    from ml.training.pipeline import augment
+
+    return augment(images, Augmentation(**change), np.array([5, number], np.int32)).numpy()
+
+
+def smooth_images() -> np.ndarray:
+    rows, columns = np.mgrid[0:32, 0:32] / 32
+    pictures = [0.5 + 0.3 * np.sin(6 * rows * (1 + n / 64) + n) * np.cos(5 * columns) for n in range(64)]
+    return np.array(pictures, np.float32)[..., np.newaxis]
+
+
+ONE_BY_ONE = [
+    {"local_contrast": 0.8}, {"low_resolution": 0.5}, {"jpeg": 0.5}, {"border": 0.2}, {"patches": 2},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ONE_BY_ONE)
+def test_each_change_that_hides_the_source_stays_in_range_and_repeats_itself(change: dict) -> None:
+    images = smooth_images()
+    one = changed(images, **change)
+    assert one.shape == images.shape
+    assert 0 <= one.min() <= one.max() <= 1
+    assert np.isfinite(one).all()
+    assert (one == changed(images, **change)).all()
+    assert not (one == changed(images, number=4, **change)).all()
+
+
+@pytest.mark.parametrize("change", ["low_resolution", "jpeg"])
+def test_a_share_of_the_images_is_changed_and_the_others_are_as_they_were(change: str) -> None:
+    images = smooth_images()
+    touched = (np.abs(changed(images, **{change: 0.5}) - images) > 1e-6).any(axis=(1, 2, 3))
+    assert 16 < touched.sum() < 48
+    assert (np.abs(changed(images, **{change: 1.0}) - images) > 1e-6).any(axis=(1, 2, 3)).all()
+
+
+def test_a_frame_is_of_one_grey_and_leaves_the_middle_alone() -> None:
+    images = smooth_images()
+    framed = changed(images, border=0.25)
+    assert (framed[:, 8:-8, 8:-8] == images[:, 8:-8, 8:-8]).all()
+    touched = framed != images
+    assert 32 < touched.any(axis=(1, 2, 3)).sum() < 64
+    for image, mask in zip(framed, touched, strict=True):
+        assert len(np.unique(image[mask])) <= 1
+
+
+def test_patches_lie_in_the_corners_and_in_all_four() -> None:
+    images = smooth_images()
+    touched = (changed(images, patches=1) != images)[..., 0]
+    assert touched.any(axis=(1, 2)).all()
+    middle = touched[:, 10:-10, :].any() or touched[:, :, 10:-10].any()
+    assert not middle
+    corners = [touched[:, rows, columns].any() for rows in (slice(0, 10), slice(-10, None))
+               for columns in (slice(0, 10), slice(-10, None))]  # fmt: skip
+    assert all(corners)
+
+
+def test_local_contrast_goes_both_ways() -> None:
+    images = smooth_images()
+    deviations = changed(images, local_contrast=0.9).std(axis=(1, 2, 3)) / images.std(axis=(1, 2, 3))
+    assert deviations.min() < 0.999 < 1.001 < deviations.max()
+
+
 def test_training_stops_when_the_last_epochs_brought_nothing() -> None:
     from ml.training.fit import has_stalled
 
