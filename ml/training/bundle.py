@@ -136,7 +136,7 @@ def _unseen(config: Config, manifest: pd.DataFrame, data: Path) -> tuple[pd.Data
     """
     if config.unseen_source is None:
         return manifest.iloc[:0], {}
-    listed = list_images(data, [config.unseen_source])
+    listed = list_images(data, [config.unseen_source]).replace({"label": config.relabel})
     fit_for_use = listed[(listed["view"] == "frontal") & ~listed["label"].isin(UNLABELLED)].reset_index(
         drop=True
     )

@@ -75,8 +75,9 @@ class Config:
     `labels`: code to display name, in the order of the network's outputs. `sources`: importers to train on
     (of one image in two sources the first one's copy stays). `unseen_source`: never trained on, measured at
     the end, or null. `resampling`: how many images an epoch draws from each "label/source" of the training
-    split; a stratum it does not name is drawn once each. `limits`: what the card tells every reader of this
-    model.
+    split; a stratum it does not name is drawn once each. `relabel`: a publisher's finding to the label that
+    it is taken for (`SARS` to `viral_pneumonia`); a finding that is no label and not named here is not used.
+    `limits`: what the card tells every reader of this model.
     """
 
     labels: dict[str, str]
@@ -87,6 +88,7 @@ class Config:
     seed: int
     augmentation: Augmentation = field(default_factory=Augmentation)
     resampling: dict[str, int] = field(default_factory=dict)
+    relabel: dict[str, str] = field(default_factory=dict)
     unseen_source: str | None = None
     limits: list[str] = field(default_factory=list)
 
@@ -110,6 +112,9 @@ def load_config(path: Path = DEFAULT, *, epochs: int | None = None) -> Config:
         raise ValueError(f"{path.name} is not a training configuration: {error}.") from error
     if len(config.labels) < 2:
         raise ValueError(f"{path.name} names fewer than two labels.")
+    strangers = set(config.relabel.values()) - set(config.labels)
+    if strangers:
+        raise ValueError(f"{path.name} takes findings for what is no label: {', '.join(sorted(strangers))}.")
     return config
 
 

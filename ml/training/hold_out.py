@@ -47,7 +47,7 @@ def prepare(config: Config, data: Path, left_out: list[str]) -> tuple[pd.DataFra
     used. Raises ValueError if a label of the configuration has no image left to train on.
     """
     sources = list(dict.fromkeys([*config.sources, *(name.rsplit("/", 1)[-1] for name in left_out)]))
-    images = list_images(data, sources)
+    images = list_images(data, sources).replace({"label": config.relabel})
     keep = (images["view"] != "lateral") & ~images["label"].isin(UNLABELLED)
     manifest = add_hashes(images[keep].reset_index(drop=True), data)
     out = part_strata(manifest, left_out)

@@ -43,7 +43,8 @@ def prepare(config: Config, data: Path, work: Path) -> tuple[pd.DataFrame, dict]
             )
         rows = pd.read_csv(work / MANIFEST, keep_default_na=False)
         return rows, json.loads((work / DUPLICATES).read_text(encoding="utf-8"))
-    images = list_images(data, config.sources)
+    images = list_images(data, config.sources).replace({"label": config.relabel})
+    images = images[images["view"] != "lateral"]
     images = images[images["label"].isin(config.labels)].reset_index(drop=True)
     missing = set(config.labels) - set(images["label"])
     if missing:

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from ml.cli import main
+from ml.data.manifest import list_images
 from ml.data.split import TEST, TRAIN, load_split
 from ml.serving import load_model
 from ml.serving.folder import SPLIT
-from ml.training.config import Augmentation, Config, load_config
+from ml.training.config import CONFIGS, Augmentation, Config, load_config
 from ml.training.resampling import resample
 from ml.training.train import name_and_version, prepare
 from tests.ml.conftest import TINY, Trained
@@ -171,11 +172,40 @@ def load_config_from(document: dict, folder: Path) -> Config:
 
 
 @pytest.mark.parametrize(
-    "change", [{"colour": True}, {"network": {"depth": 3}}, {"labels": {"normal": "Normal"}}]
+    "change",
+    [
+        {"colour": True},
+        {"network": {"depth": 3}},
+        {"labels": {"normal": "Normal"}},
+        {"relabel": {"SARS": "flu"}},
+    ],
 )
 def test_a_configuration_with_a_mistake_is_refused(change: dict, tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         load_config_from({**TINY, **change}, tmp_path)
+
+
+def test_a_finding_is_taken_for_the_label_that_the_configuration_says_and_laterals_stay_out(
+    trained: Trained, tmp_path: Path
+) -> None:
+    document = {**TINY, "sources": ["radiography_database", "chest_xray", "covid_chestxray"],
+                "unseen_source": None, "relabel": {"Streptococcus": "viral_pneumonia"}}  # fmt: skip
+    manifest, _ = prepare(load_config_from(document, tmp_path), trained.data, tmp_path / "work")
+    labels = manifest.set_index("path")["label"]
+    assert labels["covid-chestxray-dataset/images/case-2.jpg"] == "viral_pneumonia"
+    assert labels["covid-chestxray-dataset/images/case-1.jpg"] == "covid19"
+    assert "covid-chestxray-dataset/images/lateral.jpg" not in labels
+    assert "bacterial_pneumonia" not in set(labels)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda path: path.stem)
+def test_every_stratum_that_a_committed_configuration_names_has_images(path: Path, real_data: Path) -> None:
+    config = load_config(path)
+    images = list_images(real_data, config.sources).replace({"label": config.relabel})
+    strata = set(images["label"] + "/" + images["source"])
+    assert set(config.resampling) <= strata
+    assert set(config.relabel) <= set(list_images(real_data, config.sources)["label"])
+    assert {name.split("/")[0] for name in strata} >= set(config.labels)
 
 
 def test_the_folders_name_gives_name_and_version() -> None:
