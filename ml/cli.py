@@ -83,7 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     hold_out.add_argument("--positive", default="covid19", metavar="LABEL")
     hold_out.add_argument(
-        "--control", choices=["none", "borders"], default="none", help="what of each image may be seen"
+        "--control",
+        choices=["none", "borders", "only_lungs", "no_lungs"],
+        default="none",
+        help="what of each image may be seen; the last two need covid-segmentation",
     )
     hold_out.add_argument("--seed", type=int, metavar="N", help="instead of the configuration's")
     hold_out.add_argument("--epochs", type=int, metavar="N", help="instead of the configuration's")

@@ -24,7 +24,7 @@ from ml.training.config import Config
 # What of the square a control leaves to see; a network that still tells the classes apart uses what is no lung.
 FRAME = 1 / 8
 GREY = 127
-CONTROLS = ("none", "borders")
+CONTROLS = ("none", "borders", "only_lungs", "no_lungs")
 # Of strata with fewer images an area says nothing.
 FEWEST = 10
 
@@ -65,16 +65,25 @@ def prepare(config: Config, data: Path, left_out: list[str]) -> tuple[pd.DataFra
     return seen.assign(split=split(seen, seed=config.seed)), unseen
 
 
-def hide(squares: np.ndarray, control: str) -> np.ndarray:
+def hide(squares: np.ndarray, control: str, data: Path) -> np.ndarray:
     """The squares (n, size, size), uint8, as a control shows them: `none` whole, `borders` only the outer eighth
-    of each side.
+    of each side, `only_lungs` the outlined lungs, `no_lungs` all but them.
+
+    The outlines come from a network trained on `covid-segmentation` in `data`, whose images may be among those
+    left out: it learns where lungs lie, and no label.
     """
     if control == "none":
         return squares
-    hidden = squares.copy()
-    edge = round(squares.shape[1] * FRAME)
-    hidden[:, edge:-edge, edge:-edge] = GREY
-    return hidden
+    if control == "borders":
+        hidden = squares.copy()
+        edge = round(squares.shape[1] * FRAME)
+        hidden[:, edge:-edge, edge:-edge] = GREY
+        return hidden
+    from ml.training.lungs import fill, outlines, read_cases, train_outliner
+
+    network, _ = train_outliner(*read_cases(data))
+    lungs = outlines(network, squares)
+    return fill(squares, lungs if control == "only_lungs" else ~lungs, lungs)
 
 
 def areas(strata: np.ndarray, truth: np.ndarray, score: np.ndarray, positive: str) -> dict[str, Any]:
@@ -125,7 +134,7 @@ def hold_out(
     from ml.training.network import SCORES
 
     rows = pd.concat([seen, unseen.assign(split="left out")], ignore_index=True)
-    squares = hide(load_squares(rows["path"].tolist(), data, Preprocessing(size=config.size)), control)
+    squares = hide(load_squares(rows["path"].tolist(), data, Preprocessing(size=config.size)), control, data)
     codes = list(config.labels)
     learnt = rows["split"] != "left out"
     strata = (rows["label"] + "/" + rows["source"]).to_numpy(dtype=str)

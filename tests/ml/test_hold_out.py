@@ -76,11 +76,11 @@ def test_a_stratum_is_a_source_or_a_label_of_it() -> None:
 
 def test_the_border_control_sees_the_border_alone() -> None:
     squares = np.random.default_rng(1).integers(0, 255, (2, 32, 32), dtype=np.uint8)
-    hidden = hide(squares, "borders")
+    hidden = hide(squares, "borders", Path())
     assert (hidden[:, 4:-4, 4:-4] == 127).all()
     assert (hidden[:, :4] == squares[:, :4]).all()
     assert (hidden[:, :, -4:] == squares[:, :, -4:]).all()
-    assert (hide(squares, "none") == squares).all()
+    assert (hide(squares, "none", Path()) == squares).all()
 
 
 def test_each_pair_of_sick_and_other_strata_is_measured_and_small_ones_are_not() -> None:
