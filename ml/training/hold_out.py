@@ -147,22 +147,25 @@ def hold_out(
         validation=np.flatnonzero(rows.loc[learnt, "split"] == VALIDATION),
         folder=work,
     )
+    measured = (rows["split"] == TEST) | ~learnt
+    left = ~learnt[measured].to_numpy()
+    shown = squares[measured]
     probabilities = np.concatenate([
-        network(squares[start : start + 64, ..., np.newaxis].astype(np.float32) / 255, training=False)[SCORES]
-        for start in range(0, len(squares), 64)
+        network(shown[start : start + 64, ..., np.newaxis].astype(np.float32) / 255, training=False)[SCORES]
+        for start in range(0, len(shown), 64)
     ])  # fmt: skip
     score = probabilities[:, codes.index(positive)]
     if "normal" in codes and positive != "normal":
         score = score / np.maximum(score + probabilities[:, codes.index("normal")], np.finfo(np.float32).tiny)
-    truth = rows["label"].to_numpy(dtype=str)
-    measured = {
-        name: areas(strata[part], truth[part], score[part], positive)
-        for name, part in (("inside", rows["split"] == TEST), ("left_out", ~learnt))
+    truth, stratum = rows.loc[measured, "label"].to_numpy(dtype=str), strata[measured]
+    figures = {
+        name: areas(stratum[part], truth[part], score[part], positive)
+        for name, part in (("inside", ~left), ("left_out", left))
     }
     return {
         "protocol": protocol,
         "trained_on": {name: int(count) for name, count in pd.Series(strata[learnt]).value_counts().items()},
         "epochs_run": len(history),
         "minutes": round(seconds / 60, 1),
-        "auroc": measured,
+        "auroc": figures,
     }
