@@ -55,14 +55,13 @@ def _draw(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _save(figure: plt.Figure, path: Path) -> None:
-    figure.tight_layout()
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
     plt.close(figure)
 
 
 def _class_counts(rows: pd.DataFrame, path: Path) -> None:
     table = pd.crosstab(rows["label"], rows["source"])
-    figure, axis = plt.subplots(figsize=(9, 1.5 + 0.35 * len(table)))
+    figure, axis = plt.subplots(figsize=(9, 1.5 + 0.35 * len(table)), layout="tight")
     table.plot.barh(stacked=True, ax=axis)
     # Sets of ten thousand and of ten stand in one picture.
     axis.set(
@@ -83,6 +82,8 @@ def _sample_sheet(drawn: pd.DataFrame, squares: np.ndarray, path: Path) -> None:
         for axis, position in zip(row, chosen, strict=False):
             axis.imshow(squares[position], cmap="gray", vmin=0, vmax=255)
         row[0].set_title(f"{label}, {source}", fontsize=7, loc="left")
+    # A tight layout would make room for each title in the first column alone.
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.01, top=0.98, wspace=0.04, hspace=0.3)
     _save(figure, path)
 
 
@@ -94,7 +95,7 @@ def _intensities(drawn: pd.DataFrame, squares: np.ndarray, path: Path) -> None:
     greys = (np.arange(64) + 0.5) / 64
     # Publishers' findings of a few images would be noise.
     common = drawn["label"].value_counts()
-    figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), sharey=True, layout="tight")
     for axis, column in zip(axes, ("label", "source"), strict=True):
         names = [name for name in sorted(drawn[column].unique()) if column == "source" or common[name] >= 10]
         for name in names or sorted(drawn[column].unique()):
@@ -107,7 +108,7 @@ def _intensities(drawn: pd.DataFrame, squares: np.ndarray, path: Path) -> None:
 
 
 def _sizes(rows: pd.DataFrame, path: Path) -> None:
-    figure, axis = plt.subplots(figsize=(7, 5))
+    figure, axis = plt.subplots(figsize=(7, 5), layout="tight")
     for source, part in rows.groupby("source"):
         counts = part.groupby(["width", "height"]).size().reset_index(name="images")
         axis.scatter(
