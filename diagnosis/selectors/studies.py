@@ -107,10 +107,15 @@ def current_review(study: Study) -> Review | None:
     return next((review for review in reviews if review.pk not in followed), None)
 
 
+def words_of(query: str) -> list[str]:
+    """What is looked up: “Family, Given” as it is shown finds what is stored as Family^Given."""
+    return query.replace("\x00", "").replace(",", " ").split()
+
+
 def worklist(*, user: User, query: str = "") -> QuerySet[Study]:
     """The studies that ``user`` may see, newest first; every word of ``query`` must match name, record number or accession."""
     studies = Study.objects.visible_to(user)
-    for word in query.replace("\x00", "").replace(",", " ").split():
+    for word in words_of(query):
         studies = studies.filter(
             Q(patient__person_name__icontains=word)
             | Q(patient__mrn__icontains=word)
@@ -163,6 +168,6 @@ def timeline(patient: Patient) -> list[TimelineEntry]:
 def patients_matching(*, user: User, query: str) -> QuerySet[Patient]:
     """Patients that ``user`` may see; every word must match the name or the record number."""
     patients = Patient.objects.visible_to(user).select_related("site")
-    for word in query.replace("\x00", "").replace(",", " ").split():
+    for word in words_of(query):
         patients = patients.filter(Q(person_name__icontains=word) | Q(mrn__icontains=word))
     return patients.order_by("person_name", "mrn")
