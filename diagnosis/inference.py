@@ -8,6 +8,7 @@ import io
 import numpy as np
 from django.conf import settings
 
+from diagnosis.limits import image_limits
 from ml.imaging import load_image
 from ml.serving import ModelIntegrityError, ModelOutput, ServedModel, default_model_folder, load_model
 from ml.serving import heat_map as serving_heat_map
@@ -26,7 +27,7 @@ def served_model() -> ServedModel:
 
 def analyse(content: bytes) -> ModelOutput:
     """Scores and class-activation maps for one file. Raises ``ml.imaging.ImageRefused`` with the reason."""
-    return served_model().predict(load_image(content).pixels)
+    return served_model().predict(load_image(content, limits=image_limits()).pixels)
 
 
 def heat_map(*, activation_maps: bytes, class_index: int) -> np.ndarray:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
+import hashlib
 import unicodedata
 import uuid
 from pathlib import PurePosixPath
 
-from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
 
 from diagnosis import policies
-from diagnosis.intake.examine import ExaminedFile, examine, too_large
+from diagnosis.intake.examine import ExaminedFile, examine
+from diagnosis.limits import image_limits
 from diagnosis.models import IncomingFile, Site, User
 from diagnosis.services.studies import (
     FileOutcome,
@@ -25,8 +25,6 @@ from diagnosis.services.studies import (
     stored_twin,
 )
 from ml.imaging import ImageRefused
-
-logger = logging.getLogger(__name__)
 
 WAITING_ALREADY = "This file is waiting for your confirmation already."
 
@@ -39,49 +37,45 @@ def receive_file(*, actor: User, site: Site, upload: UploadedFile) -> Receipt:
     policies.require(actor, policies.Act.UPLOAD, site)
     name = shown_name(upload.name or "")
     try:
-        examined = examine(_content(upload))
+        image_limits().check_bytes(upload.size or 0)
+        content = upload.read()
+        sha256 = hashlib.sha256(content).hexdigest()
+        known = _known(actor=actor, site=site, name=name, sha256=sha256)
+        if known is not None:
+            return known  # Its bytes were examined when they came first.
+        examined = examine(content)
     except ImageRefused as refusal:
         file_refuse(actor=actor, site=site, code=refusal.code)
         return Receipt(name, FileOutcome.REFUSED, str(refusal), code=refusal.code)
-    known = _known(actor=actor, site=site, name=name, examined=examined)
+    uid = examined.header.sop_instance_uid if examined.header else ""
+    known = _known(actor=actor, site=site, name=name, sha256=sha256, sop_instance_uid=uid) if uid else None
     if known is not None:
         return known
     try:
-        return Receipt(
-            name, FileOutcome.WAITING, incoming=_keep(actor=actor, site=site, name=name, examined=examined)
-        )
+        incoming = _keep(actor=actor, site=site, name=name, sha256=sha256, examined=examined)
     except IntegrityError:
         # The same person sent it twice at the same moment.
-        known = _known(actor=actor, site=site, name=name, examined=examined)
+        known = _known(actor=actor, site=site, name=name, sha256=sha256, sop_instance_uid=uid)
         if known is None:
             raise
         return known
+    return Receipt(name, FileOutcome.WAITING, incoming=incoming)
 
 
-def _known(*, actor: User, site: Site, name: str, examined: ExaminedFile) -> Receipt | None:
+def _known(*, actor: User, site: Site, name: str, sha256: str, sop_instance_uid: str = "") -> Receipt | None:
     """The receipt of a file that is stored at ``site``, or waits for ``actor`` to confirm it; ``None`` for a new one."""
-    twin = stored_twin(
-        site=site,
-        sha256=examined.sha256,
-        sop_instance_uid=examined.header.sop_instance_uid if examined.header else "",
-    )
+    twin = stored_twin(site=site, sha256=sha256, sop_instance_uid=sop_instance_uid)
     if twin is not None:
         image, reason = twin
         file_duplicate(actor=actor, image=image)
         return Receipt(name, FileOutcome.DUPLICATE, reason, image=image)
-    waiting = IncomingFile.objects.filter(uploaded_by=actor, site=site, sha256=examined.sha256).first()
+    waiting = IncomingFile.objects.filter(uploaded_by=actor, site=site, sha256=sha256).first()
     if waiting is None:
         return None
     return Receipt(name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting, was_waiting=True)
 
 
-def _content(upload: UploadedFile) -> bytes:
-    if (upload.size or 0) > settings.CXR_MAX_UPLOAD_BYTES:
-        raise too_large()
-    return upload.read()
-
-
-def _keep(*, actor: User, site: Site, name: str, examined: ExaminedFile) -> IncomingFile:
+def _keep(*, actor: User, site: Site, name: str, sha256: str, examined: ExaminedFile) -> IncomingFile:
     """Files first, then the row: a row never points to a file that is not there. No row, no files."""
     key = uuid.uuid4()
     contents = {
@@ -99,7 +93,7 @@ def _keep(*, actor: User, site: Site, name: str, examined: ExaminedFile) -> Inco
             id=key,
             original_name=name,
             kind=examined.kind.value,
-            sha256=examined.sha256,
+            sha256=sha256,
             size=len(examined.content),
             rows=examined.rows,
             columns=examined.columns,

@@ -14,8 +14,8 @@ REFUSALS: Mapping[str, str] = MappingProxyType(
             "DICOM, or as PNG or JPEG, and send that file."
         ),
         "too_large": (
-            "The file is larger than {limit}, the most that is accepted for one image. Send a single "
-            "X-ray image, or ask the administrator to raise the limit."
+            "The file is larger than the limit of {limit}. Export the single image again, with compression "
+            "if need be, or ask the administrator to raise the limit."
         ),
         "too_many_pixels": (
             "The file declares {columns} x {rows} pixels, more than the {limit} pixels that are accepted."

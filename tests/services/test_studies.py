@@ -8,6 +8,7 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
+from diagnosis import inference
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.models import AuditEvent, Image, IncomingFile, OutboxMessage, Patient, Prediction, Study
@@ -90,10 +91,11 @@ def test_an_image_cannot_have_been_taken_in_the_future(doctor, site, patient):
     assert IncomingFile.objects.count() == 1
 
 
-def test_the_same_bytes_are_stored_once(doctor, site, patient, stored_files):
+def test_the_same_bytes_are_stored_once(doctor, site, patient, stored_files, monkeypatch):
     content = dicom()
     [first] = study_submit(actor=doctor, patient=patient, files=[receive(doctor, site, content).incoming])
     before = stored_files()
+    monkeypatch.setattr("diagnosis.intake.receive.examine", None)  # Known bytes are not decoded again.
     again = receive(doctor, site, content, "renamed.dcm")
     assert (again.outcome, again.image) == (FileOutcome.DUPLICATE, first.image)
     assert stored_files() == before
@@ -189,6 +191,23 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(doctor, site, settin
     settings.CXR_MAX_UPLOAD_BYTES = 1024 * 1024
     receipt = receive(doctor, site, b"\0" * (1024 * 1024 + 1))
     assert "larger than the limit of 1 MB" in receipt.reason
+
+
+def test_a_raised_limit_holds_for_the_upload_the_header_and_the_worker_alike(
+    doctor, site, settings, monkeypatch
+):
+    seen = []
+
+    def remember(self, size):
+        seen.append(self.max_bytes)
+
+    settings.CXR_MAX_UPLOAD_BYTES = 128 * 1024 * 1024
+    monkeypatch.setattr("ml.imaging.Limits.check_bytes", remember)
+    content = dicom()
+    receive(doctor, site, content)
+    inference.analyse(content)
+    assert len(seen) >= 4
+    assert set(seen) == {128 * 1024 * 1024}
 
 
 def test_a_row_that_cannot_be_written_leaves_no_files(doctor, site, stored_files, monkeypatch):
