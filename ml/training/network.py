@@ -1,11 +1,11 @@
-"""The residual network. Scores and class-activation maps come from one forward pass."""
+"""The residual network. Scores, class-activation maps and features come from one forward pass."""
 
 from __future__ import annotations
 
 import keras
 from keras import layers
 
-SCORES, MAPS = "scores", "maps"
+SCORES, MAPS, FEATURES = "scores", "maps", "features"
 
 
 def _normalised(x: keras.KerasTensor, name: str, *, activate: bool = True) -> keras.KerasTensor:
@@ -36,12 +36,13 @@ def _block(x: keras.KerasTensor, width: int, stride: int, name: str) -> keras.Ke
 
 
 def build_network(
-    *, size: int, n_classes: int, stem: int, widths: list[int], blocks: list[int], dropout: float
+    *, size: int | None, n_classes: int, stem: int, widths: list[int], blocks: list[int], dropout: float
 ) -> keras.Model:
     """A residual network for one grey image.
 
-    Input: float32 (batch, size, size, 1) in 0..1. Outputs: `scores` (batch, n_classes), a softmax; `maps`
-    (batch, h, w, n_classes), the logit that each place adds. The mean of a class's map over all places is
+    Input: float32 (batch, size, size, 1) in 0..1; without a `size` any square. Outputs: `scores` (batch,
+    n_classes), a softmax; `features` (batch, widths[-1]), the mean over all places of what the last stage
+    found; `maps` (batch, h, w, n_classes), the logit that each place adds. The mean of a class's map over all places is
     that class's logit (Zhou et al. 2016, "Learning deep features for discriminative localization"), so the
     map shown to a reader is the very quantity that made the score, not an after-the-fact estimate of it. A
     softmax does not see what is added to all classes alike; the maps are therefore taken against the mean of
@@ -54,9 +55,8 @@ def build_network(
     image = keras.Input((size, size, 1), name="image")
     # Each image to mean 0 and deviation 1: exposure, window and contrast tell hospitals apart better than
     # diseases.
-    x = layers.LayerNormalization(
-        axis=[1, 2, 3], center=False, scale=False, epsilon=1e-5, name="standardise"
-    )(image)
+    mean, variance = keras.ops.moments(image, axes=[1, 2, 3], keepdims=True)
+    x = (image - mean) * keras.ops.rsqrt(variance + 1e-5)
     x = layers.Conv2D(
         stem, 5, strides=2, padding="same", use_bias=False, kernel_initializer="he_normal", name="stem"
     )(x)
@@ -64,9 +64,11 @@ def build_network(
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True), start=1):
         for index in range(count):
             x = _block(x, width, 2 if index == 0 else 1, f"stage{stage}_block{index + 1}")
+    features = layers.GlobalAveragePooling2D(name=FEATURES, dtype="float32")(x)
     x = layers.SpatialDropout2D(dropout, name="dropout")(x)
-    maps = layers.Conv2D(n_classes, 1, name="evidence")(x)
+    # Under mixed precision too, what is shown and decided on is computed in full.
+    maps = layers.Conv2D(n_classes, 1, name="evidence", dtype="float32")(x)
     maps = maps - keras.ops.mean(maps, axis=-1, keepdims=True)
-    logits = layers.GlobalAveragePooling2D(name="logits")(maps)
-    scores = layers.Softmax(name=SCORES)(logits)
-    return keras.Model(image, {SCORES: scores, MAPS: maps}, name="cxr_residual")
+    logits = layers.GlobalAveragePooling2D(name="logits", dtype="float32")(maps)
+    scores = layers.Softmax(name=SCORES, dtype="float32")(logits)
+    return keras.Model(image, {SCORES: scores, MAPS: maps, FEATURES: features}, name="cxr_residual")
