@@ -1,0 +1,80 @@
+"""What the commands share: exit codes, loading a model, and how its figures read on a screen."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ml.serving import ServedModel
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+# Every file was answered, by a result or by a refusal with its reason.
+ANSWERED = 0
+# At least one file could not be answered because of a fault that is not the image's.
+FAULT = 1
+# Nothing was tried: wrong arguments, no model, no data.
+UNUSABLE = 2
+
+
+class UnusableError(Exception):
+    """No model can be loaded; the text is for the person at the shell."""
+
+
+def stop(reason: object) -> int:
+    """Say why nothing could be tried, and give the exit code for it."""
+    print(reason, file=sys.stderr)
+    return UNUSABLE
+
+
+def load(folder: Path | None, runtime: str) -> ServedModel:
+    """The model in `folder`, else the one served by default. Raises UnusableError."""
+    from ml.serving import ModelIntegrityError, default_model_folder, load_model
+
+    try:
+        return load_model(folder or default_model_folder(), runtime)
+    except ModelIntegrityError as error:
+        raise UnusableError(f"The model is refused. {error}") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UnusableError(
+            f"No model found: {folder or error}. A model is a folder with a card.json."
+        ) from error
+
+
+def identity(model: ServedModel) -> dict[str, str]:
+    """What names a model in every output: `name`, `version`, `sha256`."""
+    return {"name": model.name, "version": model.version, "sha256": model.sha256}
+
+
+def summary(figures: dict[str, Any]) -> str:
+    """A card's `metrics` in a few lines for a person."""
+    test = figures["test"]
+    lines = [
+        f"Test split: accuracy {_share(test['accuracy'])}, balanced accuracy {test['balanced_accuracy']}"
+    ]
+    lines += [_class_line(code, entry, "auroc_against_the_rest") for code, entry in test["classes"].items()]
+    if "unseen_source" in figures:
+        unseen = figures["unseen_source"]
+        lines.append(f"Never seen in training: {', '.join(unseen['sources'])}, {unseen['images']} images")
+        lines += [
+            _class_line(code, entry, "auroc_against_other_findings")
+            for code, entry in unseen["classes"].items()
+        ]
+    return "\n".join(lines)
+
+
+def _class_line(code: str, entry: dict[str, Any], area: str) -> str:
+    sensitivity, specificity = _share(entry["sensitivity"]), _share(entry["specificity"])
+    low, high = entry[area]["interval_95"] or (None, None)
+    curve = f"AUROC {entry[area]['value']} ({low} to {high})"
+    return f"  {code}: sensitivity {sensitivity}, specificity {specificity}, {curve}"
+
+
+def _share(entry: dict[str, Any]) -> str:
+    if entry["value"] is None:
+        return "not measured"
+    low, high = entry["interval_95"]
+    return f"{entry['value']:.3f} ({low:.3f} to {high:.3f}; {entry['correct']}/{entry['total']})"

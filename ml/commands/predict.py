@@ -1,0 +1,158 @@
+"""`python -m ml predict`: one line for each file, whatever the files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml.commands.common import ANSWERED, FAULT, UnusableError, identity, load, stop
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ml.commands.common import Commands
+    from ml.serving import ServedModel
+
+log = logging.getLogger("ml")
+
+HEAT_MAP_SIZE = (224, 224)
+NEUTRAL_REASON = "This file could not be analysed because of an internal error. The log has the details."
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command to the parser of `python -m ml`."""
+    predict = commands.add_parser(
+        "predict",
+        help="ask a model about files",
+        epilog="Exit code: 0 every file was answered (ok or refused), 1 at least one met an error, "
+        "2 nothing could be tried.",
+    )
+    predict.add_argument(
+        "paths",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="a file, or a folder: then its files, not hidden ones",
+    )
+    predict.add_argument("--json", action="store_true", help="one JSON object a line for each file")
+    predict.add_argument(
+        "--heatmap-dir",
+        type=Path,
+        metavar="DIR",
+        help="write each heat map as <stem>.npy: float32 224 x 224, 0..1, over the image stretched square",
+    )
+    predict.add_argument(
+        "--model", type=Path, metavar="FOLDER", help="default: $CXR_MODEL_DIR, else the newest in ml/zoo"
+    )
+    predict.add_argument("--runtime", choices=["onnx", "keras"], default="onnx")
+    predict.set_defaults(command=_predict)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    try:
+        model = load(options.model, options.runtime)
+    except UnusableError as error:
+        return stop(error)
+    files = list(_files(options.paths))
+    if not files:
+        return stop("There is no file in what was given.")
+    if options.heatmap_dir:
+        options.heatmap_dir.mkdir(parents=True, exist_ok=True)
+    names = UniqueNames()
+    fault = False
+    for file in files:
+        answer, heat = predict_file(model, file)
+        if heat is not None and options.heatmap_dir:
+            try:
+                answer["heatmap"] = str(_write_heat_map(heat, options.heatmap_dir, names.take(file.stem)))
+            except OSError:
+                log.exception("The heat map of %s could not be written", file)
+                answer = {**_answer(model, file, "error"), "reason": "The heat map could not be written."}
+        fault = fault or answer["status"] == "error"
+        print(json.dumps(answer) if options.json else _row(answer), flush=True)
+    return FAULT if fault else ANSWERED
+
+
+def _files(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(
+                entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")
+            )
+        else:
+            yield path
+
+
+def _answer(model: ServedModel, file: Path, status: str) -> dict[str, Any]:
+    return {
+        "file": str(file),
+        "status": status,
+        "reason": None,
+        "label": None,
+        "probabilities": None,
+        "model": identity(model),
+    }
+
+
+def predict_file(model: ServedModel, file: Path) -> tuple[dict[str, Any], np.ndarray | None]:
+    """One file's line, and its heat map (float32 224 x 224) when it was analysed. Raises nothing for a bad
+    file.
+
+    Keys: `file`, `status` (`ok` | `refused` | `error`), `reason`, `label` (a class code), `probabilities`
+    (class code to 0..1), `model`. The codes are those of the model's card, which also has their names for
+    display.
+    """
+    from ml.imaging import ImageRefused, load_image
+    from ml.serving import heat_map
+
+    answer = _answer(model, file, "ok")
+    try:
+        output = model.predict(load_image(file).pixels)
+        heat = heat_map(output.maps, model.labels.index(output.label), HEAT_MAP_SIZE)
+    except ImageRefused as refusal:
+        return {**answer, "status": "refused", "reason": str(refusal)}, None
+    except FileNotFoundError:
+        return {**answer, "status": "error", "reason": "There is no file with this name."}, None
+    except PermissionError:
+        return {**answer, "status": "error", "reason": "This file may not be read by this account."}, None
+    except Exception:
+        log.exception("%s could not be analysed", file)
+        return {**answer, "status": "error", "reason": NEUTRAL_REASON}, None
+    return {**answer, "label": output.label, "probabilities": output.probabilities}, heat
+
+
+class UniqueNames:
+    """File names for stems that may repeat: `a`, then `a-2`, `a-3`; also apart where the file system folds
+    case.
+    """
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def take(self, stem: str) -> str:
+        """A name that this object has not given before."""
+        name, number = stem, 1
+        while name.casefold() in self.taken:
+            number += 1
+            name = f"{stem}-{number}"
+        self.taken.add(name.casefold())
+        return name
+
+
+def _write_heat_map(heat: np.ndarray, folder: Path, name: str) -> Path:
+    import numpy as np
+
+    path = folder / f"{name}.npy"
+    np.save(path, heat)
+    return path
+
+
+def _row(answer: dict[str, Any]) -> str:
+    if answer["status"] != "ok":
+        return f"{answer['file']}  {answer['status']}: {answer['reason']}"
+    scores = ", ".join(f"{code} {value:.3f}" for code, value in answer["probabilities"].items())
+    return f"{answer['file']}  {answer['label']} ({scores})"
