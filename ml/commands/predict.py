@@ -94,6 +94,7 @@ def _answer(model: ServedModel, file: Path, status: str) -> dict[str, Any]:
         "reason": None,
         "label": None,
         "probabilities": None,
+        "possible_labels": None,
         "model": identity(model),
     }
 
@@ -103,7 +104,7 @@ def predict_file(model: ServedModel, file: Path) -> tuple[dict[str, Any], np.nda
     file.
 
     Keys: `file`, `status` (`ok` | `refused` | `error`), `reason`, `label` (a class code), `probabilities`
-    (class code to 0..1), `model`. The codes are those of the model's card, which also has their names for
+    (class code to 0..1), `possible_labels` (more than one: the model is unsure), `model`. The codes are those of the model's card, which also has their names for
     display.
     """
     from ml.imaging import ImageRefused, load_image
@@ -122,7 +123,12 @@ def predict_file(model: ServedModel, file: Path) -> tuple[dict[str, Any], np.nda
     except Exception:
         log.exception("%s could not be analysed", file)
         return {**answer, "status": "error", "reason": NEUTRAL_REASON}, None
-    return {**answer, "label": output.label, "probabilities": output.probabilities}, heat
+    answer |= {
+        "label": output.label,
+        "probabilities": output.probabilities,
+        "possible_labels": output.possible_labels,
+    }
+    return answer, heat
 
 
 class UniqueNames:
@@ -155,4 +161,5 @@ def _row(answer: dict[str, Any]) -> str:
     if answer["status"] != "ok":
         return f"{answer['file']}  {answer['status']}: {answer['reason']}"
     scores = ", ".join(f"{code} {value:.3f}" for code, value in answer["probabilities"].items())
-    return f"{answer['file']}  {answer['label']} ({scores})"
+    unsure = f", unsure: {' or '.join(possible)}" if len(possible := answer["possible_labels"]) > 1 else ""
+    return f"{answer['file']}  {answer['label']} ({scores}{unsure})"

@@ -14,9 +14,13 @@ import numpy as np
 
 from ml.preprocessing import Preprocessing
 from ml.serving.folder import KERAS, ONNX, PREPROCESSING, ModelFolder
+from ml.serving.possible import PossibleLabels
 
-# float32 (1, size, size, 1) to scores (1, n_classes) and maps (1, h, w, n_classes).
-Runner = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+OUTPUTS = ("scores", "maps", "features")
+# float32 (1, size, size, 1) to scores (1, n_classes), maps (1, h, w, n_classes) and features (1, n_features).
+Runner = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+# What a model of card format 1 has, whose network gives no features.
+NO_FEATURES = np.zeros((1, 0), np.float32)
 
 
 class ModelOutputError(RuntimeError):
@@ -28,14 +32,24 @@ class ModelOutput:
     """What the network says about one image.
 
     `probabilities`: class code to 0..1, in label order, sum 1. `label`: the class of the highest. `maps`:
-    float32 (n_classes, h, w), raw class-activation maps in label order, for `heat_map`. `timings`:
-    `preprocessing_ms` and `network_ms`.
+    float32 (n_classes, h, w), raw class-activation maps in label order, for `heat_map`; the mean of a class's
+    map is its logit. `features`: float32 (n_features,), what the last layer found, averaged over all places
+    (empty for a model of card format 1). `possible_labels`: the labels that cannot be ruled out at the level of
+    the card's `conformal` block, in label order; `label` is always one of them. `timings`: `preprocessing_ms`
+    and `network_ms`.
     """
 
     probabilities: dict[str, float]
     label: str
     maps: np.ndarray
+    features: np.ndarray
+    possible_labels: list[str]
     timings: dict[str, float]
+
+    @property
+    def unsure(self) -> bool:
+        """Whether more than one label is possible."""
+        return len(self.possible_labels) > 1
 
 
 @dataclass(frozen=True)
@@ -62,17 +76,23 @@ class ServedModel:
         started = time.perf_counter()
         network_input = self.preprocessing(pixels)
         prepared = time.perf_counter()
-        scores, maps = self.run(network_input)
+        scores, maps, features = self.run(network_input)
         finished = time.perf_counter()
         row = np.asarray(scores[0], dtype=np.float64)
-        if row.shape != (len(self.labels),) or not np.isfinite(row).all() or not np.isfinite(maps).all():
+        finite = all(np.isfinite(part).all() for part in (row, maps, features))
+        if row.shape != (len(self.labels),) or not finite:
             raise ModelOutputError("The network's answer is not finite or not one score a class.")
         if row.min() < 0 or abs(row.sum() - 1) > 1e-3:
             raise ModelOutputError("The network's scores are not a distribution over the classes.")
+        probabilities = dict(zip(self.labels, row.tolist(), strict=True))
+        label = self.labels[int(row.argmax())]
+        possible = PossibleLabels.from_card(self.card)
         return ModelOutput(
-            probabilities=dict(zip(self.labels, row.tolist(), strict=True)),
-            label=self.labels[int(row.argmax())],
+            probabilities=probabilities,
+            label=label,
             maps=np.ascontiguousarray(np.moveaxis(maps[0], -1, 0), dtype=np.float32),
+            features=np.array(features[0], dtype=np.float32),
+            possible_labels=possible(probabilities) if possible else [label],
             timings={
                 "preprocessing_ms": (prepared - started) * 1e3,
                 "network_ms": (finished - prepared) * 1e3,
@@ -116,10 +136,12 @@ def _onnx_runner(model: ModelFolder, threads: int) -> Runner:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(model.contents[ONNX], options, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0].name
+    given = {output.name for output in session.get_outputs()}
+    wanted = [name for name in OUTPUTS if name in given]
 
-    def run(network_input: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        scores, maps = session.run(["scores", "maps"], {entry: network_input})
-        return scores, maps
+    def run(network_input: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        scores, maps, *features = session.run(wanted, {entry: network_input})
+        return scores, maps, features[0] if features else NO_FEATURES
 
     return run
 
@@ -137,9 +159,10 @@ def _keras_runner(model: ModelFolder, threads: int) -> Runner:
         network = keras.models.load_model(copy, compile=False)
     call = tf.function(lambda image: network(image, training=False))
 
-    def run(network_input: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def run(network_input: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         outputs = call(tf.constant(network_input))
-        return outputs["scores"].numpy(), outputs["maps"].numpy()
+        features = outputs["features"].numpy() if "features" in outputs else NO_FEATURES
+        return outputs["scores"].numpy(), outputs["maps"].numpy(), features
 
     return run
 

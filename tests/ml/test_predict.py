@@ -37,7 +37,8 @@ def test_each_file_gets_one_line_and_a_bad_one_stops_nothing(
     assert lines[0]["label"] in lines[0]["probabilities"]
     assert list(lines[0]["probabilities"]) == served.labels
     assert sum(lines[0]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
-    assert lines[1]["label"] is lines[1]["probabilities"] is None
+    assert lines[0]["label"] in lines[0]["possible_labels"]
+    assert lines[1]["label"] is lines[1]["probabilities"] is lines[1]["possible_labels"] is None
     assert lines[1]["reason"].endswith(".")
 
 

@@ -13,6 +13,7 @@ from ml.data.manifest import read_grey
 from ml.data.split import TEST, load_split
 from ml.serving import (
     ModelIntegrityError,
+    ModelOutput,
     ModelOutputError,
     ServedModel,
     default_model_folder,
@@ -30,6 +31,7 @@ WORST_CASES = {
     "noise": np.random.default_rng(1).random((160, 160), dtype=np.float32),
     "drawing": drawing(1).astype(np.float32) / 255,
 }
+FEATURES = np.ones((1, 5), np.float32)
 
 
 @pytest.fixture
@@ -155,16 +157,61 @@ sys.exit(", ".join(sorted(heavy)) or 0)
 )  # fmt: skip
 def test_an_answer_that_is_no_probability_is_never_returned(served: ServedModel, scores: list[float]) -> None:
     maps = np.zeros((1, 10, 10, 3), np.float32)
-    broken = dataclasses.replace(served, run=lambda image: (np.array([scores], np.float32), maps))
+    broken = dataclasses.replace(served, run=lambda image: (np.array([scores], np.float32), maps, FEATURES))
     with pytest.raises(ModelOutputError):
         broken.predict(WORST_CASES["drawing"])
 
 
 def test_maps_that_are_not_finite_are_never_returned(served: ServedModel) -> None:
     maps = np.full((1, 10, 10, 3), np.inf, np.float32)
-    broken = dataclasses.replace(served, run=lambda image: (np.array([[1, 0, 0]], np.float32), maps))
+    broken = dataclasses.replace(
+        served, run=lambda image: (np.array([[1, 0, 0]], np.float32), maps, FEATURES)
+    )
     with pytest.raises(ModelOutputError):
         broken.predict(WORST_CASES["drawing"])
+
+
+def test_features_that_are_not_finite_are_never_returned(served: ServedModel) -> None:
+    maps, features = np.zeros((1, 10, 10, 3), np.float32), np.full((1, 5), np.nan, np.float32)
+    broken = dataclasses.replace(
+        served, run=lambda image: (np.array([[1, 0, 0]], np.float32), maps, features)
+    )
+    with pytest.raises(ModelOutputError):
+        broken.predict(WORST_CASES["drawing"])
+
+
+def with_scores(served: ServedModel, scores: list[float], conformal: dict) -> ModelOutput:
+    maps = np.zeros((1, 10, 10, 3), np.float32)
+    card = {**served.card, "conformal": conformal}
+    model = dataclasses.replace(
+        served, card=card, run=lambda image: (np.array([scores], np.float32), maps, FEATURES)
+    )
+    return model.predict(WORST_CASES["drawing"])
+
+
+@pytest.mark.parametrize(
+    ("scores", "possible"),
+    [
+        ([0.95, 0.03, 0.02], ["covid19"]),
+        # Two labels reach their thresholds.
+        ([0.56, 0.42, 0.02], ["covid19", "viral_pneumonia"]),
+        # The highest label misses its own threshold, another reaches its: both stay possible.
+        ([0.05, 0.42, 0.53], ["viral_pneumonia", "normal"]),
+        # None reaches its threshold: the most probable, until they hold 95 %.
+        ([0.20, 0.02, 0.78], ["covid19", "normal"]),
+        ([0.36, 0.33, 0.31], ["covid19", "viral_pneumonia", "normal"]),
+        ([0.01, 0.03, 0.96], ["normal"]),
+    ],
+)
+def test_labels_that_cannot_be_ruled_out_are_possible(
+    served: ServedModel, scores: list[float], possible: list[str]
+) -> None:
+    thresholds = {"covid19": 0.5, "viral_pneumonia": 0.4, "normal": 0.97}
+    output = with_scores(served, scores, {"alpha": 0.05, "thresholds": thresholds})
+    assert output.possible_labels == possible
+    assert output.unsure == (len(possible) > 1)
+    assert output.label in possible
+    np.testing.assert_array_equal(output.features, FEATURES[0])
 
 
 def test_a_heat_map_shows_what_speaks_for_the_class_where_it_lies() -> None:

@@ -30,6 +30,8 @@ OUTPUT = ModelOutput(
     probabilities={"covid19": 0.7, "viral_pneumonia": 0.2, "normal": 0.1},
     label="covid19",
     maps=np.ones((3, 5, 5), dtype=np.float32),
+    features=np.ones(4, dtype=np.float32),
+    possible_labels=["covid19"],
     timings={"network_ms": 2.0},
 )
 
