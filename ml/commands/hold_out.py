@@ -30,6 +30,11 @@ def add_parser(commands: Commands) -> None:
         metavar="SOURCE",
         help="a source, or label/source (normal/chest_xray); may be repeated",
     )
+    hold_out.add_argument(
+        "--keep-training",
+        action="store_true",
+        help="of images that are in both, keep those in training and measure on the rest (default: the other way)",
+    )
     hold_out.add_argument("--positive", default="covid19", metavar="LABEL")
     hold_out.add_argument(
         "--control",
@@ -61,6 +66,7 @@ def _hold_out(options: argparse.Namespace) -> int:
             left_out=options.leave_out,
             positive=options.positive,
             control=options.control,
+            keep_training=options.keep_training,
             work=options.work,
         )
     except (FileNotFoundError, ValueError) as error:

@@ -32,6 +32,12 @@ def add_parser(commands: Commands) -> None:
     train.add_argument("--config", type=Path, metavar="FILE", help="default: ml/training/configs/covid3.json")
     train.add_argument("--epochs", type=int, metavar="N", help="instead of the configuration's")
     train.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="FOLDER",
+        help="a model folder whose weights to begin with; refused if it learnt from what would be the test",
+    )
+    train.add_argument(
         "--work",
         type=Path,
         metavar="DIR",
@@ -48,10 +54,10 @@ def _train(options: argparse.Namespace) -> int:
     work = options.work or Path("var") / "training" / out.name
     try:
         config = load_config(options.config or DEFAULT, epochs=options.epochs)
-        folder = train(config, data=options.data, out=out, work=work)
+        folder = train(config, data=options.data, out=out, work=work, start_from=options.start_from)
     except (FileNotFoundError, FileExistsError, ValueError) as error:
         log.info("training refused", exc_info=True)
         return stop(error)
-    print(summary(json.loads((folder / "card.json").read_text(encoding="utf-8"))["metrics"]))
+    print(summary(json.loads((folder / "card.json").read_text(encoding="utf-8"))))
     print(f"Written: {options.out}")
     return ANSWERED

@@ -14,6 +14,9 @@ from ml.data.duplicates import number_groups
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 # Images of a source that no training ever sees, measured at the end.
 UNSEEN = "unseen"
+COLUMNS = ["path", "source", "label", "view", "age_group", "group", "split", "sha256"]
+# Before the side of an image that training tells apart and the model does not name.
+AUXILIARY = "auxiliary "
 
 
 def usable(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -27,13 +30,22 @@ def usable(manifest: pd.DataFrame) -> pd.DataFrame:
     return manifest[one_label & ~manifest["image"].duplicated()]
 
 
-def split(manifest: pd.DataFrame, *, seed: int, test_folds: int = 5, validation_folds: int = 8) -> pd.Series:
+def split(
+    manifest: pd.DataFrame,
+    *,
+    seed: int,
+    test_folds: int = 5,
+    validation_folds: int = 8,
+    tested: pd.Series | None = None,
+) -> pd.Series:
     """`train`, `validation` or `test` for each row: one fold of `test_folds` is the test, one of the rest
-    validates.
+    validates. Rows `tested` belong to the test beside that fold; whole groups of them must be named.
     """
     strata = manifest["label"] + "/" + manifest["source"]
     result = pd.Series(TRAIN, index=manifest.index, name="split")
-    result[_one_fold(strata, manifest["group"], test_folds, seed)] = TEST
+    free = pd.Series(True, index=manifest.index) if tested is None else ~tested
+    result[~free] = TEST
+    result[_one_fold(strata[free], manifest.loc[free, "group"], test_folds, seed)] = TEST
     rest = result == TRAIN
     result[_one_fold(strata[rest], manifest.loc[rest, "group"], validation_folds, seed + 1)] = VALIDATION
     return result
@@ -58,12 +70,16 @@ def _one_fold(strata: pd.Series, groups: pd.Series, folds: int, seed: int) -> pd
 
 
 def save_split(manifest: pd.DataFrame, path: Path) -> None:
-    """Write path, label, source, sha256 and split of each image (gzip; the same rows give the same bytes)."""
-    text = manifest[["path", "source", "label", "group", "split", "sha256"]].to_csv(index=False)
+    """Write path, source, label, view, age group, duplicate group, side and sha256 of each image (gzip; the same
+    rows give the same bytes).
+    """
+    text = manifest[COLUMNS].to_csv(index=False)
     # No time stamp and no file name inside.
     path.write_bytes(gzip.compress(text.encode(), mtime=0))
 
 
 def load_split(path: Path) -> pd.DataFrame:
-    """Read what `save_split` wrote."""
-    return pd.read_csv(path, dtype={"path": str, "label": str, "source": str, "split": str, "sha256": str})
+    """Read what `save_split` wrote; a column that an earlier version did not write is empty."""
+    text = {column: str for column in COLUMNS if column != "group"}
+    rows = pd.read_csv(path, dtype=text, keep_default_na=False)
+    return rows.assign(**{column: "" for column in COLUMNS if column not in rows})

@@ -19,6 +19,7 @@ class Network:
     widths: list[int]
     blocks: list[int]
     dropout: float
+    style_mixing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Augmentation:
     their side and enlarged again. `jpeg`: the share of images compressed anew, at quality 25 to 95.
     `border`: the largest width of a frame of one grey on each side, as a share of the side; each side has
     one in half of the images. `patches`: how many rectangles of one grey are laid near the corners, where
-    letters and markers stand.
+    letters and markers stand. `other_surroundings`: the share of images that show their lungs in the
+    surroundings of another image of the batch, whatever its class, so that what lies outside the lungs tells
+    nothing (Xiao et al. 2020, "Noise or signal: the role of image backgrounds in object recognition").
     """
 
     rotation_degrees: float = 0.0
@@ -50,6 +53,7 @@ class Augmentation:
     jpeg: float = 0.0
     border: float = 0.0
     patches: int = 0
+    other_surroundings: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,10 @@ class Schedule:
     """Epochs and step sizes. The rate warms up linearly, then falls by a half cosine to zero at the last
     epoch.
 
-    `patience`: epochs without a better validation loss before training stops.
+    `patience`: epochs without a better validation loss before training stops. `mixed_precision`: compute in
+    bfloat16 and keep the weights in float32; 1.4 times as fast on a CPU with AVX-512 BF16. `small_size`,
+    `small_epochs`: the first epochs train on squares of this size, which cost less; validation, and what
+    follows, see the whole size.
     """
 
     epochs: int
@@ -66,6 +73,9 @@ class Schedule:
     warm_up_epochs: int = 0
     weight_decay: float = 0.0
     patience: int = 5
+    mixed_precision: bool = False
+    small_size: int = 0
+    small_epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,10 @@ class Config:
     the end, or null. `resampling`: how many images an epoch draws from each "label/source" of the training
     split; a stratum it does not name is drawn once each. `relabel`: a publisher's finding to the label that
     it is taken for (`SARS` to `viral_pneumonia`); a finding that is no label and not named here is not used.
-    `limits`: what the card tells every reader of this model.
+    `auxiliary`: further codes that training tells apart and the finished model does not name: other diseases of
+    the same hospitals, which a network that knows only the hospital cannot tell from the disease in question.
+    `test_only`: sources whose images, and all their near-twins and patients, are never trained on. `limits`: what
+    the card tells every reader of this model.
     """
 
     labels: dict[str, str]
@@ -89,8 +102,15 @@ class Config:
     augmentation: Augmentation = field(default_factory=Augmentation)
     resampling: dict[str, int] = field(default_factory=dict)
     relabel: dict[str, str] = field(default_factory=dict)
+    auxiliary: dict[str, str] = field(default_factory=dict)
+    test_only: list[str] = field(default_factory=list)
     unseen_source: str | None = None
     limits: list[str] = field(default_factory=list)
+
+    @property
+    def classes(self) -> list[str]:
+        """What training tells apart: the labels in the order of the network's outputs, then the auxiliary codes."""
+        return [*self.labels, *self.auxiliary]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for the card and for comparing an interrupted run with its continuation."""
@@ -112,7 +132,10 @@ def load_config(path: Path = DEFAULT, *, epochs: int | None = None) -> Config:
         raise ValueError(f"{path.name} is not a training configuration: {error}.") from error
     if len(config.labels) < 2:
         raise ValueError(f"{path.name} names fewer than two labels.")
-    strangers = set(config.relabel.values()) - set(config.labels)
+    twice = set(config.labels) & set(config.auxiliary)
+    if twice:
+        raise ValueError(f"{path.name} has as label and as auxiliary: {', '.join(sorted(twice))}.")
+    strangers = set(config.relabel.values()) - set(config.classes)
     if strangers:
         raise ValueError(f"{path.name} takes findings for what is no label: {', '.join(sorted(strangers))}.")
     return config

@@ -4,9 +4,12 @@ goes on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from ml.training.config import Config, Schedule
-from ml.training.network import SCORES, build_network
+from ml.training.network import SCORES, StyleMixing, build_network
 from ml.training.pipeline import fixed_batches, training_batches
-from ml.training.work import BEST, HISTORY, STATE
+from ml.training.plots import training_curves
+from ml.training.work import BEST, CURVES, HISTORY, STATE
 
 
 class Progress(keras.callbacks.Callback):
@@ -67,7 +71,9 @@ class Checkpoint(keras.callbacks.Callback):
         seconds = self.before + time.monotonic() - self.started
         state = {"checkpoint": name, "history": self.history, "seconds": round(seconds, 1)}
         _replace(self.folder / STATE, lambda path: Path(path).write_text(json.dumps(state), encoding="utf-8"))
-        _replace(self.folder / HISTORY, lambda path: pd.DataFrame(self.history).to_csv(path, index=False))
+        history = pd.DataFrame(self.history)
+        _replace(self.folder / HISTORY, lambda path: history.to_csv(path, index=False))
+        _replace(self.folder / CURVES, lambda path: training_curves(history, Path(path)))
         for old in self.folder.glob("epoch-*"):
             if old.name != name:
                 old.unlink()
@@ -75,9 +81,9 @@ class Checkpoint(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-class SeededDropout(keras.callbacks.Callback):
-    """Starts each epoch's dropout from the seed and the epoch: a checkpoint does not hold the generators'
-    state.
+class SeededLayers(keras.callbacks.Callback):
+    """Starts each epoch's dropout and style mixing from the seed and the epoch: a checkpoint does not hold the
+    generators' state.
     """
 
     def __init__(self, seed: int) -> None:
@@ -86,7 +92,7 @@ class SeededDropout(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         for layer in self.model.layers:
-            if isinstance(layer, keras.layers.Dropout):
+            if isinstance(layer, keras.layers.Dropout | StyleMixing):
                 layer.seed_generator.state.assign([self.seed, epoch << 16])
 
 
@@ -129,38 +135,48 @@ def fit(
     training: np.ndarray,
     validation: np.ndarray,
     folder: Path,
+    lungs: np.ndarray | None = None,
+    start_from: Path | None = None,
 ) -> tuple[keras.Model, pd.DataFrame, float]:
     """Train, or go on where a killed run stopped, and return the best network, the history and the seconds
     spent.
 
-    `images`: uint8 (n, size, size); `labels`, `strata` (n,); `training`, `validation`: positions in them. The
-    network returned has both outputs and the weights of the epoch with the lowest validation loss, in which
-    each class counts the same. `folder` holds the checkpoints; the same configuration and images must be
+    `images`: uint8 (n, size, size); `labels` (n,): numbers in `config.classes`; `strata` (n,); `training`,
+    `validation`: positions in them; `lungs`: see `training_batches`; `start_from`: weights of a network of the same
+    shape to begin with, all but those of the last layer where its classes differ in number. The network returned
+    names the labels alone, in full precision, with the weights of the epoch with the lowest validation loss, in
+    which each class counts the same. `folder` holds the checkpoints; the same configuration and images must be
     given to go on.
     """
     keras.utils.set_random_seed(config.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    network = build_network(size=config.size, n_classes=len(config.labels), **vars(config.network))
     state = json.loads((folder / STATE).read_text()) if (folder / STATE).exists() else None
     history: list[dict[str, float]] = state["history"] if state else []
-    schedule = config.schedule
-    batches, steps = training_batches(
-        images[training],
-        labels[training],
-        strata[training],
-        targets=config.resampling,
-        augmentation=config.augmentation,
-        batch=schedule.batch,
-        epochs=schedule.epochs,
-        first_epoch=len(history),
-        seed=config.seed,
-    )
+    schedule, n_classes = config.schedule, len(config.classes)
     if len(history) < schedule.epochs and not has_stalled(history, schedule.patience):
-        trainee = _trainee(network, schedule, steps)
+        batches, steps = training_batches(
+            images[training],
+            labels[training],
+            strata[training],
+            targets=config.resampling,
+            augmentation=config.augmentation,
+            schedule=schedule,
+            first_epoch=len(history),
+            seed=config.seed,
+            lungs=lungs[training] if lungs is not None and config.augmentation.other_surroundings else None,
+        )
+        with _precision("mixed_bfloat16" if schedule.mixed_precision else "float32"):
+            network = build_network(size=None, n_classes=n_classes, **vars(config.network))
+            trainee = _trainee(network, schedule, steps)
         if state:
             trainee.load_weights(folder / state["checkpoint"])
-        counts = np.bincount(labels[validation], minlength=len(config.labels))
-        weights = (len(validation) / np.maximum(counts, 1) / len(config.labels))[labels[validation]]
+        elif start_from:
+            with warnings.catch_warnings():
+                # That the last layer of another label set does not fit is what is wanted.
+                warnings.filterwarnings("ignore", message="A total of|.*could not be loaded")
+                trainee.load_weights(start_from, skip_mismatch=True)
+        counts = np.bincount(labels[validation], minlength=n_classes)
+        weights = (len(validation) / np.maximum(counts, 1) / n_classes)[labels[validation]]
         trainee.fit(
             batches,
             initial_epoch=len(history),
@@ -170,11 +186,34 @@ def fit(
             verbose=0,
             validation_data=fixed_batches(images[validation], labels[validation], weights, 128),
             callbacks=[
-                SeededDropout(config.seed),
+                SeededLayers(config.seed),
                 Progress(steps, schedule.epochs, len(history)),
                 Checkpoint(folder, schedule.patience, history, state["seconds"] if state else 0.0),
             ],
         )
-    keras.Model(network.input, network.output[SCORES]).load_weights(folder / BEST)
     seconds = json.loads((folder / STATE).read_text())["seconds"]
-    return network, pd.DataFrame(history), seconds
+    return finished(config, folder / BEST), pd.DataFrame(history), seconds
+
+
+def finished(config: Config, weights: Path) -> keras.Model:
+    """The network of `config` with its labels alone, in full precision and of fixed size, from a run's weights.
+
+    Without the auxiliary codes its scores are the probabilities given that one of the labels is right.
+    """
+    parts = {**vars(config.network), "style_mixing": 0.0}
+    whole = build_network(size=config.size, n_classes=len(config.classes), **parts)
+    keras.Model(whole.input, whole.output[SCORES]).load_weights(weights)
+    network = build_network(size=config.size, n_classes=len(config.labels), **parts)
+    for ours, trained in zip(network.weights, whole.weights, strict=True):
+        ours.assign(trained[..., : ours.shape[-1]])
+    return network
+
+
+@contextlib.contextmanager
+def _precision(policy: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

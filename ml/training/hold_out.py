@@ -20,6 +20,7 @@ from ml.data.split import TEST, TRAIN, VALIDATION, split
 from ml.evaluation.metrics import auroc
 from ml.preprocessing import Preprocessing
 from ml.training.config import Config
+from ml.training.train import with_test_only
 
 # What of the square a control leaves to see; a network that still tells the classes apart uses what is no lung.
 FRAME = 1 / 8
@@ -40,20 +41,28 @@ def part_strata(images: pd.DataFrame, names: list[str]) -> pd.Series:
     return strata.isin(names) | images["source"].isin(names)
 
 
-def prepare(config: Config, data: Path, left_out: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def prepare(
+    config: Config, data: Path, left_out: list[str], *, keep_training: bool = False
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows to train on, with their split, and the rows left out.
 
-    No row of the first shares a near-twin group or a patient with one of the second; of each image one file is
-    used. Raises ValueError if a label of the configuration has no image left to train on.
+    No row of the first shares a near-twin group or a patient with one of the second: such rows leave training, or
+    with `keep_training` the rows left out. Of each image one file is used. Raises ValueError if a label of the
+    configuration has no image left to train on.
     """
     sources = list(dict.fromkeys([*config.sources, *(name.rsplit("/", 1)[-1] for name in left_out)]))
     images = list_images(data, sources).replace({"label": config.relabel})
     keep = (images["view"] != "lateral") & ~images["label"].isin(UNLABELLED)
-    manifest = add_hashes(images[keep].reset_index(drop=True), data)
+    manifest = add_hashes(with_test_only(images[keep], config, data), data)
+    held = manifest["source"].isin(config.test_only)
+    manifest = manifest[~held & ~manifest["group"].isin(manifest.loc[held, "group"])].reset_index(drop=True)
     out = part_strata(manifest, left_out)
-    unseen = manifest[out]
-    seen = manifest[~out & ~manifest["group"].isin(unseen["group"]) & manifest["source"].isin(config.sources)]
-    seen = seen[seen["label"].isin(config.labels) & ~seen["image"].duplicated()].reset_index(drop=True)
+    unseen, seen = manifest[out], manifest[~out & manifest["source"].isin(config.sources)]
+    if keep_training:
+        unseen = unseen[~unseen["group"].isin(seen["group"])]
+    else:
+        seen = seen[~seen["group"].isin(unseen["group"])]
+    seen = seen[seen["label"].isin(config.classes) & ~seen["image"].duplicated()].reset_index(drop=True)
     missing = set(config.labels) - set(seen["label"])
     if missing:
         raise ValueError(
@@ -108,7 +117,14 @@ def areas(strata: np.ndarray, truth: np.ndarray, score: np.ndarray, positive: st
 
 
 def hold_out(
-    config: Config, *, data: Path, left_out: list[str], positive: str, control: str, work: Path
+    config: Config,
+    *,
+    data: Path,
+    left_out: list[str],
+    positive: str,
+    control: str,
+    work: Path,
+    keep_training: bool = False,
 ) -> dict[str, Any]:
     """Train `config` without `left_out` and measure how it tells `positive` from the rest, inside and on what was
     left out.
@@ -119,8 +135,9 @@ def hold_out(
     """
     if positive not in config.labels:
         raise ValueError(f"The configuration has no label {positive}.")
-    seen, unseen = prepare(config, data, left_out)
-    protocol = {**config.to_dict(), "left_out": left_out, "control": control, "images": len(seen)}
+    seen, unseen = prepare(config, data, left_out, keep_training=keep_training)
+    asked = {"left_out": left_out, "keep_training": keep_training, "control": control}
+    protocol = {**config.to_dict(), **asked, "images": len(seen)}
     del protocol["limits"]
     protocol = json.loads(json.dumps(protocol))
     work.mkdir(parents=True, exist_ok=True)
@@ -134,18 +151,25 @@ def hold_out(
     from ml.training.network import SCORES
 
     rows = pd.concat([seen, unseen.assign(split="left out")], ignore_index=True)
-    squares = hide(load_squares(rows["path"].tolist(), data, Preprocessing(size=config.size)), control, data)
+    squares = load_squares(rows["path"].tolist(), data, Preprocessing(size=config.size))
     codes = list(config.labels)
     learnt = rows["split"] != "left out"
+    lungs = None
+    if config.augmentation.other_surroundings:
+        from ml.training.lungs import lungs_of
+
+        lungs = lungs_of(squares[learnt], data, work)
+    squares = hide(squares, control, data)
     strata = (rows["label"] + "/" + rows["source"]).to_numpy(dtype=str)
     network, history, seconds = fit(
         config,
         images=squares[learnt],
-        labels=rows.loc[learnt, "label"].map({code: number for number, code in enumerate(codes)}).to_numpy(),
+        labels=rows.loc[learnt, "label"].map({code: n for n, code in enumerate(config.classes)}).to_numpy(),
         strata=strata[learnt],
         training=np.flatnonzero(rows.loc[learnt, "split"] == TRAIN),
         validation=np.flatnonzero(rows.loc[learnt, "split"] == VALIDATION),
         folder=work,
+        lungs=lungs,
     )
     measured = (rows["split"] == TEST) | ~learnt
     left = ~learnt[measured].to_numpy()

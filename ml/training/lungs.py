@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from ml.data.manifest import read_grey
 from ml.preprocessing import Preprocessing
 from ml.training.config import Augmentation
 from ml.training.pipeline import augment
+from ml.training.work import MASKS
+
+log = logging.getLogger(__name__)
 
 SIDE = 96
 WIDTHS = (12, 24, 32, 48)
@@ -101,17 +105,48 @@ def train_outliner(
     return network, dice(network(images[held], training=False).numpy(), lungs[held])
 
 
+def masks(network: Callable[..., tf.Tensor], squares: np.ndarray) -> np.ndarray:
+    """Where the lungs are in squares uint8 (n, size, size): uint8 (n, SIDE, SIDE), 255 inside, no margin."""
+    result = np.empty((len(squares), SIDE, SIDE), np.uint8)
+    for start in range(0, len(squares), 64):
+        batch = tf.cast(squares[start : start + 64, ..., np.newaxis], tf.float32) / 255
+        found = network(tf.image.resize(batch, (SIDE, SIDE), antialias=True), training=False)
+        result[start : start + 64] = np.rint(found.numpy()[..., 0] * 255)
+    return result
+
+
+def widened(lungs: np.ndarray) -> np.ndarray:
+    """Masks uint8 (n, SIDE, SIDE) cut at one half and grown by the margin of 2 of 96: 255 inside, 0 outside."""
+    grow = ndimage.generate_binary_structure(2, 1)[np.newaxis]
+    return ndimage.binary_dilation(lungs > 127, grow, iterations=MARGIN).astype(np.uint8) * np.uint8(255)
+
+
 def outlines(network: Callable[..., tf.Tensor], squares: np.ndarray) -> np.ndarray:
     """Where the lungs are in squares uint8 (n, size, size): bool (n, size, size), with a margin of 2 of 96."""
     size = squares.shape[1]
     result = np.empty(squares.shape, bool)
     for start in range(0, len(squares), 64):
-        batch = tf.cast(squares[start : start + 64, ..., np.newaxis], tf.float32) / 255
-        small = network(tf.image.resize(batch, (SIDE, SIDE), antialias=True), training=False)
-        found = tf.image.resize(small, (size, size)).numpy()[..., 0] > 0.5
+        small = masks(network, squares[start : start + 64])[..., np.newaxis]
+        found = tf.image.resize(small, (size, size)).numpy()[..., 0] > 127.5
         for number, mask in enumerate(found, start=start):
             result[number] = ndimage.binary_dilation(mask, iterations=max(1, round(MARGIN * size / SIDE)))
     return result
+
+
+def lungs_of(squares: np.ndarray, data: Path, work: Path) -> np.ndarray:
+    """The `widened` masks of squares uint8 (n, size, size), by an outliner trained on the cases in `data`.
+
+    Kept in `work`, so that an interrupted run goes on with the same ones.
+    """
+    kept = work / MASKS
+    if not kept.exists():
+        network, overlap = train_outliner(*read_cases(data))
+        log.info("lungs outlined with an overlap of %.3f on the cases held out", overlap.mean())
+        found = widened(masks(network, squares))
+        temporary = kept.with_name(f"tmp-{kept.name}")
+        np.save(temporary, found)
+        temporary.replace(kept)
+    return np.load(kept)
 
 
 def fill(squares: np.ndarray, shown: np.ndarray, lungs: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -35,8 +37,51 @@ def _block(x: keras.KerasTensor, width: int, stride: int, name: str) -> keras.Ke
     return layers.Activation("relu", name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, y]))
 
 
+@keras.saving.register_keras_serializable("cxr_portal")
+class StyleMixing(layers.Layer):
+    """While training, gives each image in part the channel means and deviations of another of the batch.
+
+    They carry exposure, device and processing more than form (MixStyle, Zhou et al. 2021, "Domain generalization
+    with MixStyle", with its mixture Beta(0.1, 0.1)). `share`: of the batches. Adds no weight.
+    """
+
+    def __init__(self, share: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.share = share
+        self.seed_generator = keras.random.SeedGenerator(0)
+
+    def call(self, x: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        if not training:
+            return x
+        ops, seed = keras.ops, self.seed_generator
+        full = ops.cast(x, "float32")
+        mean, variance = ops.moments(full, axes=[1, 2], keepdims=True)
+        deviation = ops.sqrt(variance + 1e-6)
+        both = ops.stop_gradient(ops.concatenate([mean, deviation], axis=-1))
+        other = keras.random.shuffle(both, axis=0, seed=seed)
+        batch = ops.shape(x)[0]
+        own = keras.random.beta((batch, 1, 1, 1), 0.1, 0.1, dtype="float32", seed=seed)
+        chosen = ops.cast(keras.random.uniform((1, 1, 1, 1), seed=seed) < self.share, "float32")
+        own = own * chosen + 1 - chosen
+        mixed_mean, mixed_deviation = ops.split(own * both + (1 - own) * other, 2, axis=-1)
+        return ops.cast((full - mean) / deviation * mixed_deviation + mixed_mean, x.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "share": self.share}
+
+
 def build_network(
-    *, size: int | None, n_classes: int, stem: int, widths: list[int], blocks: list[int], dropout: float
+    *,
+    size: int | None,
+    n_classes: int,
+    stem: int,
+    widths: list[int],
+    blocks: list[int],
+    dropout: float,
+    style_mixing: float = 0.0,
 ) -> keras.Model:
     """A residual network for one grey image.
 
@@ -50,7 +95,8 @@ def build_network(
     has a positive place.
 
     `stem`: channels after the first convolution; `widths` and `blocks`: channels and residual blocks of each
-    stage, every stage halving the image.
+    stage, every stage halving the image; `style_mixing`: the share of training batches for `StyleMixing` after the
+    stem and the first stage.
     """
     image = keras.Input((size, size, 1), name="image")
     # Each image to mean 0 and deviation 1: exposure, window and contrast tell hospitals apart better than
@@ -61,9 +107,13 @@ def build_network(
         stem, 5, strides=2, padding="same", use_bias=False, kernel_initializer="he_normal", name="stem"
     )(x)
     x = _normalised(x, "stem")
+    if style_mixing:
+        x = StyleMixing(style_mixing, name="stem_style")(x)
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True), start=1):
         for index in range(count):
             x = _block(x, width, 2 if index == 0 else 1, f"stage{stage}_block{index + 1}")
+        if style_mixing and stage == 1:
+            x = StyleMixing(style_mixing, name="stage1_style")(x)
     features = layers.GlobalAveragePooling2D(name=FEATURES, dtype="float32")(x)
     x = layers.SpatialDropout2D(dropout, name="dropout")(x)
     # Under mixed precision too, what is shown and decided on is computed in full.

@@ -5,11 +5,12 @@ the same.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
-from ml.training.config import Augmentation
+from ml.training.config import Augmentation, Schedule
 from ml.training.resampling import resample
 
 
@@ -20,31 +21,76 @@ def training_batches(
     *,
     targets: dict[str, int],
     augmentation: Augmentation,
-    batch: int,
-    epochs: int,
+    schedule: Schedule,
     first_epoch: int,
     seed: int,
+    lungs: np.ndarray | None = None,
 ) -> tuple[tf.data.Dataset, int]:
-    """Augmented batches of the epochs `first_epoch`..`epochs` - 1, and the number of batches in one epoch.
+    """Augmented batches of the epochs from `first_epoch` to the schedule's last, and the number of batches in one
+    epoch.
 
-    `images`: uint8 (n, size, size); `labels` (n,) class numbers; `strata` (n,) as for `resample`. Yields
-    float32 (batch, size, size, 1) in 0..1 and int32 (batch,).
+    `images`: uint8 (n, size, size); `labels` (n,) class numbers; `strata` (n,) as for `resample`; `lungs`: uint8
+    (n, side, side), 255 where each image's lungs are, wanted by `other_surroundings`. Yields float32 (batch, size,
+    size, 1) in 0..1 and int32 (batch,); the first epochs of a schedule with a `small_size` have that size.
     """
-    orders = [resample(strata, targets, seed + epoch) for epoch in range(epochs)]
-    batch = min(batch, len(orders[0]))
+    orders = [resample(strata, targets, seed + epoch) for epoch in range(schedule.epochs)]
+    batch = min(schedule.batch, len(orders[0]))
     steps = len(orders[0]) // batch
     order = np.concatenate([epoch[: steps * batch] for epoch in orders]).astype(np.int32).reshape(-1, batch)
     pixels, classes = tf.constant(images), tf.constant(labels.astype(np.int32))
+    masks = None if lungs is None else tf.constant(lungs)
+    full = images.shape[1]
 
-    def load(number: tf.Tensor, positions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def load(number: tf.Tensor, positions: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
         square = tf.cast(tf.gather(pixels, positions), tf.float32)[..., tf.newaxis] / 255
+        if size != full:
+            square = tf.ensure_shape(
+                tf.image.resize(square, (size, size), antialias=True), (None, size, size, 1)
+            )
         key = tf.stack([tf.constant(seed, tf.int32), tf.cast(number, tf.int32)])
+        if masks is not None:
+            lung = tf.cast(tf.gather(masks, positions), tf.float32)[..., tf.newaxis] / 255
+            square = _in_other_surroundings(square, lung, share=augmentation.other_surroundings, key=key)
         return augment(square, augmentation, key), tf.gather(classes, positions)
 
-    numbers = tf.data.Dataset.range(first_epoch * steps, len(order))
-    indices = tf.data.Dataset.from_tensor_slices(order[first_epoch * steps :])
-    batches = tf.data.Dataset.zip(numbers, indices).map(load, num_parallel_calls=2, deterministic=True)
+    def part(first: int, last: int, size: int) -> tf.data.Dataset:
+        numbers = tf.data.Dataset.range(first * steps, last * steps)
+        indices = tf.data.Dataset.from_tensor_slices(order[first * steps : last * steps])
+        rows = tf.data.Dataset.zip(numbers, indices)
+        return rows.map(partial(load, size=size), num_parallel_calls=2, deterministic=True)
+
+    border = schedule.small_epochs if schedule.small_size else 0
+    batches = part(max(first_epoch, border), schedule.epochs, full)
+    if first_epoch < border:
+        shape = (tf.TensorSpec((None, None, None, 1), tf.float32), tf.TensorSpec((None,), tf.int32))
+        batches = _of_any_size(part(first_epoch, border, schedule.small_size), shape).concatenate(
+            _of_any_size(batches, shape)
+        )
     return batches.prefetch(4), steps
+
+
+def _of_any_size(batches: tf.data.Dataset, shape: tuple[tf.TensorSpec, ...]) -> tf.data.Dataset:
+    """Datasets can be put one after the other only where their shapes are said to be alike."""
+    return batches.map(
+        lambda *parts: tuple(
+            tf.ensure_shape(part, spec.shape) for part, spec in zip(parts, shape, strict=True)
+        )
+    )
+
+
+def _in_other_surroundings(
+    squares: tf.Tensor, lungs: tf.Tensor, *, share: float, key: tf.Tensor
+) -> tf.Tensor:
+    """Lay the lungs of a share of the images into the picture of the next of the batch, brought to their grey."""
+    size = squares.shape[1]
+    shown = tf.image.resize(lungs, (size, size), "bilinear", antialias=True)
+    other = tf.roll(squares, 1, axis=0)
+    mean, variance = tf.nn.moments(squares, [1, 2], keepdims=True)
+    other_mean, other_variance = tf.nn.moments(other, [1, 2], keepdims=True)
+    scale = tf.sqrt((variance + 1e-4) / (other_variance + 1e-4))
+    matched = tf.clip_by_value((other - other_mean) * scale + mean, 0.0, 1.0)
+    unit = tf.random.stateless_uniform([tf.shape(squares)[0], 1, 1, 1], tf.add(key, [0, 83 << 24]))
+    return tf.where(unit < share, shown * squares + (1 - shown) * matched, squares)
 
 
 def fixed_batches(images: np.ndarray, labels: np.ndarray, weights: np.ndarray, batch: int) -> tf.data.Dataset:

@@ -17,10 +17,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from ml.data.duplicates import report
 from ml.data.manifest import add_hashes, list_images, load_squares
-from ml.data.split import TRAIN, VALIDATION, split, usable
+from ml.data.split import AUXILIARY, TEST, TRAIN, VALIDATION, load_split, split, usable
 from ml.preprocessing import Preprocessing
+from ml.serving.folder import KERAS, SPLIT
 from ml.training.config import Config
-from ml.training.work import BEST, CONFIG, DRAFT, DUPLICATES, HISTORY, MANIFEST, STATE
+from ml.training.work import BEST, CONFIG, CURVES, DRAFT, DUPLICATES, HISTORY, MANIFEST, MASKS, STATE
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +46,19 @@ def prepare(config: Config, data: Path, work: Path) -> tuple[pd.DataFrame, dict]
         return rows, json.loads((work / DUPLICATES).read_text(encoding="utf-8"))
     images = list_images(data, config.sources).replace({"label": config.relabel})
     images = images[images["view"] != "lateral"]
-    images = images[images["label"].isin(config.labels)].reset_index(drop=True)
-    missing = set(config.labels) - set(images["label"])
+    images = images[images["label"].isin(config.classes)]
+    missing = set(config.classes) - set(images["label"])
     if missing:
         raise ValueError(f"The data folder holds no image of: {', '.join(sorted(missing))}.")
-    everything = add_hashes(images, data)
-    duplicates = report(everything)
-    manifest = usable(everything)
-    manifest = manifest.assign(split=split(manifest, seed=config.seed)).reset_index(drop=True)
+    everything = add_hashes(with_test_only(images, config, data), data)
+    held = everything["source"].isin(config.test_only)
+    duplicates = report(everything[~held])
+    manifest = usable(everything[~held])
+    tested = manifest["group"].isin(everything.loc[held, "group"])
+    manifest = manifest.assign(split=split(manifest, seed=config.seed, tested=tested)).reset_index(drop=True)
+    # The figures of a model are of its labels alone; that the others were learnt from stays on record.
+    beside = ~manifest["label"].isin(config.labels)
+    manifest.loc[beside, "split"] = AUXILIARY + manifest.loc[beside, "split"]
     duplicates["images_used"] = len(manifest)
     manifest.to_csv(work / MANIFEST, index=False)
     (work / DUPLICATES).write_text(json.dumps(duplicates), encoding="utf-8")
@@ -60,11 +66,39 @@ def prepare(config: Config, data: Path, work: Path) -> tuple[pd.DataFrame, dict]
     return manifest, duplicates
 
 
-def train(config: Config, *, data: Path, out: Path, work: Path) -> Path:
+def starting_weights(folder: Path, manifest: pd.DataFrame) -> Path:
+    """The weights in the model folder `folder`, to train on from.
+
+    Raises ValueError if it learnt, or stopped or was calibrated, by an image that `manifest` tests on, or by a
+    near-twin or patient of one; FileNotFoundError if it is no model folder.
+    """
+    rows = load_split(folder / SPLIT)
+    learnt = rows["split"].isin(
+        [AUXILIARY * beside + side for beside in (0, 1) for side in (TRAIN, VALIDATION)]
+    )
+    known = manifest.loc[manifest["sha256"].isin(rows.loc[learnt, "sha256"]), "group"]
+    tests = manifest["split"].isin([TEST, AUXILIARY + TEST])
+    leaked = int((tests & manifest["group"].isin(known)).sum())
+    if leaked:
+        raise ValueError(
+            f"{folder.name} learnt from {leaked} images that this configuration tests on. Start from a model with the "
+            "same split, or without --start-from."
+        )
+    return folder / KERAS
+
+
+def with_test_only(images: pd.DataFrame, config: Config, data: Path) -> pd.DataFrame:
+    """The rows, and those of the configuration's `test_only` sources below them."""
+    rows = [images, list_images(data, config.test_only)] if config.test_only else [images]
+    return pd.concat(rows, ignore_index=True)
+
+
+def train(config: Config, *, data: Path, out: Path, work: Path, start_from: Path | None = None) -> Path:
     """Train a model on the images under `data` and write its folder `out`; interrupted, call it again to go
     on.
 
-    `work` keeps the checkpoints until the folder is written. `out` appears whole at the end or not at all.
+    `start_from`: a model folder, see `starting_weights`. `work` keeps the checkpoints until the folder is written.
+    `out` appears whole at the end or not at all.
     Raises FileExistsError if it is there.
     """
     if out.exists():
@@ -74,18 +108,26 @@ def train(config: Config, *, data: Path, out: Path, work: Path) -> Path:
     from ml.training.fit import fit
 
     manifest, duplicates = prepare(config, data, work)
+    weights = starting_weights(start_from, manifest) if start_from else None
     preprocessing = Preprocessing(size=config.size)
     squares = load_squares(manifest["path"].tolist(), data, preprocessing)
-    labels = manifest["label"].map({code: number for number, code in enumerate(config.labels)}).to_numpy()
+    labels = manifest["label"].map({code: number for number, code in enumerate(config.classes)}).to_numpy()
     strata = (manifest["label"] + "/" + manifest["source"]).to_numpy(dtype=str)
+    lungs = None
+    if config.augmentation.other_surroundings:
+        from ml.training.lungs import lungs_of
+
+        lungs = lungs_of(squares, data, work)
     network, history, seconds = fit(
         config,
         images=squares,
         labels=labels,
         strata=strata,
-        training=np.flatnonzero(manifest["split"] == TRAIN),
-        validation=np.flatnonzero(manifest["split"] == VALIDATION),
+        training=np.flatnonzero(manifest["split"].isin([TRAIN, AUXILIARY + TRAIN])),
+        validation=np.flatnonzero(manifest["split"].isin([VALIDATION, AUXILIARY + VALIDATION])),
         folder=work,
+        lungs=lungs,
+        start_from=weights,
     )
     from ml.training.bundle import write_model_folder
 
@@ -111,8 +153,8 @@ def train(config: Config, *, data: Path, out: Path, work: Path) -> Path:
 
 def _clear(work: Path) -> None:
     """Remove what a finished run left, so that no later run takes it for its own interrupted one."""
-    for name in (CONFIG, MANIFEST, DUPLICATES, STATE, HISTORY, BEST):
-        (work / name).unlink()
+    for name in (CONFIG, MANIFEST, DUPLICATES, STATE, HISTORY, BEST, MASKS, CURVES):
+        (work / name).unlink(missing_ok=True)
     for checkpoint in work.glob("epoch-*"):
         checkpoint.unlink()
     (work / DRAFT).rmdir()

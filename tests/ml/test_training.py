@@ -13,7 +13,7 @@ from ml.data.manifest import list_images
 from ml.data.split import TEST, TRAIN, load_split
 from ml.serving import load_model
 from ml.serving.folder import SPLIT
-from ml.training.config import CONFIGS, Augmentation, Config, load_config
+from ml.training.config import CONFIGS, Augmentation, Config, Schedule, load_config
 from ml.training.resampling import resample
 from ml.training.train import name_and_version, prepare
 from tests.ml.conftest import TINY, Trained
@@ -43,7 +43,7 @@ def epoch_contents(first_epoch: int, augmentation: Augmentation) -> list[np.ndar
 
     batches, _ = training_batches(
         numbered_images(24), np.arange(24) % 2, np.array(["a", "b"] * 12), targets={"a": 16},
-        augmentation=augmentation, batch=4, epochs=3, first_epoch=first_epoch, seed=5,
+        augmentation=augmentation, schedule=Schedule(epochs=3, batch=4, learning_rate=1.0), first_epoch=first_epoch, seed=5,
     )  # fmt: skip
     return [images.numpy() for images, _ in batches]
 
@@ -219,7 +219,8 @@ def test_the_command_leaves_a_whole_model_folder(trained: Trained) -> None:
     }
     assert names == {
         "card.json", "model.keras", "model.onnx", "preprocessing.json", "split.csv.gz", "history.csv",
-        "plots/training.png", "plots/confusion.png", "plots/classes.png", "plots/intensity.png",
+        "README.md", "plots/training.png", "plots/classes.png", "plots/intensity.png", "plots/confusion.png",
+        "plots/roc.png", "plots/precision-recall.png", "plots/reliability.png",
     }  # fmt: skip
     card = load_model(trained.folder).card
     assert set(card["files"]) == names - {"card.json"}
@@ -247,7 +248,8 @@ def test_the_card_can_be_measured_again_from_the_folder(
     assert main(["evaluate", str(trained.folder), "--data", str(trained.data), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     card = json.loads((trained.folder / "card.json").read_text(encoding="utf-8"))
-    assert again["metrics"] == card["metrics"]
+    for block in ("metrics", "calibration", "operating_points", "conformal", "runtime_parity"):
+        assert again[block] == card[block]
 
 
 def test_measuring_on_other_images_is_refused(
