@@ -49,13 +49,29 @@ def identity(model: ServedModel) -> dict[str, str]:
     return {"name": model.name, "version": model.version, "sha256": model.sha256}
 
 
-def summary(figures: dict[str, Any]) -> str:
-    """A card's `metrics` in a few lines for a person."""
+def summary(card: dict[str, Any]) -> str:
+    """The measured blocks of a card in a few lines for a person."""
+    figures, calibration, conformal = card["metrics"], card["calibration"], card["conformal"]["test"]
     test = figures["test"]
     lines = [
         f"Test split: accuracy {_share(test['accuracy'])}, balanced accuracy {test['balanced_accuracy']}"
     ]
     lines += [_class_line(code, entry, "auroc_against_the_rest") for code, entry in test["classes"].items()]
+    before, after = (calibration["test"][when]["expected_calibration_error"] for when in ("before", "after"))
+    lines.append(
+        f"  expected calibration error {after} (before temperature scaling with "
+        f"{calibration['temperature']:.3f}: {before})"
+    )
+    lines += [
+        f"  {point['label']} above {point['threshold']:.4f} (chosen on validation for a {point['aim']} of "
+        f"{point['at_least']}): sensitivity {_share(point['test']['sensitivity'])}, specificity "
+        f"{_share(point['test']['specificity'])}"
+        for point in card["operating_points"]
+    ]
+    lines.append(
+        f"  unsure of {_share(conformal['unsure'])}; right where sure {_share(conformal['accuracy_where_sure'])}; "
+        f"true label possible {_share(conformal['coverage'])}"
+    )
     if "unseen_source" in figures:
         unseen = figures["unseen_source"]
         lines.append(f"Never seen in training: {', '.join(unseen['sources'])}, {unseen['images']} images")

@@ -104,8 +104,8 @@ def predict_file(model: ServedModel, file: Path) -> tuple[dict[str, Any], np.nda
     file.
 
     Keys: `file`, `status` (`ok` | `refused` | `error`), `reason`, `label` (a class code), `probabilities`
-    (class code to 0..1), `possible_labels` (more than one: the model is unsure), `model`. The codes are those of the model's card, which also has their names for
-    display.
+    (class code to 0..1), `possible_labels` (codes; more than one: the model is unsure), `model`. The codes are
+    those of the model's card, which also has their names for display.
     """
     from ml.imaging import ImageRefused, load_image
     from ml.serving import heat_map

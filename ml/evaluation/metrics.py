@@ -75,13 +75,19 @@ def measure(truth: np.ndarray, probabilities: np.ndarray, labels: list[str]) -> 
     }
 
 
-def by_source(source: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """How often each class of each source was found: where a class's figure differs between sources, ask
-    why.
+def by_group(group: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
+    """For each group of images (a source, an age group): how many, and how often each of its classes was found.
+    Where a class's figure differs between groups, ask why.
     """
     return {
-        f"{code} from {name}": share(int((predicted[rows] == code).sum()), int(rows.sum()))
-        for name in sorted(set(source))
-        for code in sorted(set(truth))
-        if (rows := (source == name) & (truth == code)).any()
+        name: {
+            "images": int((group == name).sum()),
+            "accuracy": share(int((predicted == truth)[group == name].sum()), int((group == name).sum())),
+            "sensitivity": {
+                code: share(int((predicted[rows] == code).sum()), int(rows.sum()))
+                for code in sorted(set(truth))
+                if (rows := (group == name) & (truth == code)).any()
+            },
+        }
+        for name in sorted(set(group))
     }

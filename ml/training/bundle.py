@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -19,16 +18,14 @@ from ml.data.duplicates import report
 from ml.data.importers import SOURCES, UNLABELLED
 from ml.data.manifest import add_hashes, list_images
 from ml.data.split import TEST, TRAIN, UNSEEN, VALIDATION, save_split, unseen_rows, usable
-from ml.evaluation.evaluate import evaluate
+from ml.evaluation.calibration import fit_temperature
+from ml.evaluation.card import complete
 from ml.preprocessing import Preprocessing
-from ml.serving import load_model
-from ml.serving.folder import CARD, KERAS, ONNX, PREPROCESSING, SPLIT, file_digests
+from ml.serving.folder import KERAS, ONNX, PREPROCESSING, SPLIT
 from ml.training import plots
 from ml.training.config import Config
-from ml.training.export import export_onnx, parity
+from ml.training.export import export_onnx, fold_temperature, logits_of
 from ml.training.work import DRAFT
-
-CARD_FORMAT = 1
 
 
 def write_model_folder(
@@ -49,24 +46,28 @@ def write_model_folder(
 ) -> Path:
     """Write the whole folder beside its place, then move it there in one step. Returns `out`.
 
-    Every figure in the card is measured on the finished export, through the code that serves it.
+    The temperature is fitted on the validation split and folded into `network`, in place, before the export;
+    every figure in the card is measured on the finished export, through the code that serves it.
     """
     draft = work / DRAFT / out.name
     shutil.rmtree(draft, ignore_errors=True)
     (draft / "plots").mkdir(parents=True)
+    validation = np.flatnonzero(manifest["split"] == VALIDATION)
+    numbers = manifest["label"].map({code: number for number, code in enumerate(config.labels)})
+    temperature = fit_temperature(
+        logits_of(network, squares[validation]), numbers.iloc[validation].to_numpy(dtype=int)
+    )
+    fold_temperature(network, temperature)
     network.save(draft / KERAS)
     export_onnx(network, draft / ONNX)
     preprocessing.to_json(draft / PREPROCESSING)
     history.round(5).to_csv(draft / "history.csv", index=False)
-    test = np.flatnonzero(manifest["split"] == TEST)
-    differences = parity(network, draft / ONNX, squares[test[:256]][..., np.newaxis].astype(np.float32) / 255)
     unseen, unseen_card = _unseen(config, manifest, data)
     save_split(pd.concat([manifest, unseen], ignore_index=True), draft / SPLIT)
     plots.training_curves(history, draft / "plots" / "training.png")
     plots.class_counts(manifest, config.labels, draft / "plots" / "classes.png")
     plots.intensities(manifest, squares, config.labels, draft / "plots" / "intensity.png")
     card: dict[str, Any] = {
-        "format": CARD_FORMAT,
         "name": name,
         "version": version,
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -80,6 +81,7 @@ def write_model_folder(
                 for side, rows in manifest.groupby("split")
                 if side in (TRAIN, VALIDATION, TEST)
             },
+            **_auxiliary(config, manifest),
             "split": {
                 "seed": config.seed,
                 "file": SPLIT,
@@ -102,22 +104,24 @@ def write_model_folder(
                 for library in ("keras", "tf2onnx", "onnxruntime", "numpy", "pillow")
             },
         },
-        "runtime_parity": {"images": min(256, len(test)), "largest_difference": differences},
     }
-    _write_card(card, draft)
-    card["metrics"] = evaluate(load_model(draft), draft, data)
-    matrix = card["metrics"]["test"]["confusion_matrix"]["rows_are_truth"]
-    plots.confusion(matrix, list(config.labels.values()), draft / "plots" / "confusion.png")
-    _write_card(card, draft)
-    load_model(draft)
+    complete(card, draft, data, temperature=temperature)
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(draft, out)
     return out
 
 
-def _write_card(card: dict[str, Any], folder: Path) -> None:
-    document = json.dumps({**card, "files": file_digests(folder)}, indent=2, ensure_ascii=False)
-    (folder / CARD).write_text(document + "\n", encoding="utf-8")
+def _auxiliary(config: Config, manifest: pd.DataFrame) -> dict[str, Any]:
+    """What training told apart beside the labels."""
+    if not config.auxiliary:
+        return {}
+    counts = manifest["label"].value_counts()
+    return {
+        "auxiliary": {
+            code: {"display": display, "images": int(counts.get(code, 0))}
+            for code, display in config.auxiliary.items()
+        }
+    }
 
 
 def _source_card(source: str, manifest: pd.DataFrame) -> dict[str, Any]:

@@ -1,26 +1,15 @@
-"""The pictures that lie beside a model: how it learnt, where it errs, what its data look like."""
+"""The pictures of how a model learnt and what its data look like."""
 
 from __future__ import annotations
 
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 
-DPI = 90
-
-
-def _save(figure: plt.Figure, path: Path) -> None:
-    figure.tight_layout()
-    # Without the library's version in the file, the same figures give the same bytes.
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
-    plt.close(figure)
+from ml.evaluation.plots import save
 
 
 def training_curves(history: pd.DataFrame, path: Path) -> None:
@@ -32,47 +21,27 @@ def training_curves(history: pd.DataFrame, path: Path) -> None:
         axis.set(xlabel="epoch", ylabel=quantity, title=quantity.capitalize())
         axis.grid(alpha=0.3)
         axis.legend()
-    _save(figure, path)
-
-
-def confusion(matrix: list[list[int]], names: list[str], path: Path) -> None:
-    """Counts, with the share of each true class as colour."""
-    counts = np.array(matrix)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure, axis = plt.subplots(figsize=(5.5, 4.5))
-    sns.heatmap(
-        shares,
-        annot=counts,
-        fmt="d",
-        cmap="Blues",
-        vmin=0,
-        vmax=1,
-        xticklabels=names,
-        yticklabels=names,
-        ax=axis,
-        cbar_kws={"label": "share of the true class"},
-    )
-    axis.set(xlabel="called by the model", ylabel="truth", title=f"Test split, {counts.sum()} images")
-    _save(figure, path)
+    save(figure, path)
 
 
 def class_counts(manifest: pd.DataFrame, names: dict[str, str], path: Path) -> None:
-    """Images of each class, by source and by side of the split."""
-    rows = manifest.assign(class_=manifest["label"].map(names))
+    """Images of each class of `names`, by source and by side of the split."""
+    rows = manifest.assign(class_=manifest["label"].map(names)).dropna(subset="class_")
     figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True)
     for axis, hue in zip(axes, ("source", "split"), strict=True):
         sns.countplot(rows, x="class_", order=list(names.values()), hue=hue, ax=axis)
         axis.set(xlabel="", ylabel="images", title=f"Classes by {hue}")
         for bars in axis.containers:
             axis.bar_label(bars, fontsize=7)
-    _save(figure, path)
+    save(figure, path)
 
 
 def intensities(manifest: pd.DataFrame, squares: np.ndarray, names: dict[str, str], path: Path) -> None:
     """How grey values are distributed in each class and in each source: a difference by source is a shortcut
     on offer.
 
-    `squares`: uint8 (n, size, size) in the rows' order. Each line is the mean of its images' histograms.
+    `squares`: uint8 (n, size, size) in the rows' order; rows of a label without a name are left out. Each
+    line is the mean of its images' histograms.
     """
     histograms = (
         np.stack([np.bincount(image.ravel() // 4, minlength=64) for image in squares]) / squares[0].size
@@ -83,7 +52,7 @@ def intensities(manifest: pd.DataFrame, squares: np.ndarray, names: dict[str, st
     for axis, title, key in zip(
         axes, ("class", "class and source"), (by_class, by_class + ", " + manifest["source"]), strict=True
     ):
-        for name in sorted(key.unique()):
+        for name in sorted(key.dropna().unique()):
             axis.plot(greys, histograms[(key == name).to_numpy()].mean(axis=0), label=name)
         axis.set(
             xlabel="grey value (0 black, 1 white)",
@@ -92,4 +61,4 @@ def intensities(manifest: pd.DataFrame, squares: np.ndarray, names: dict[str, st
         )
         axis.set_ylim(0, float(np.percentile(histograms.mean(axis=0), 97)) * 3)
         axis.legend(fontsize=7)
-    _save(figure, path)
+    save(figure, path)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml.evaluation.metrics import auroc, by_source, measure, share
+from ml.evaluation.metrics import auroc, by_group, measure, share
 
 
 def test_a_share_bears_its_wilson_interval() -> None:
@@ -35,8 +35,9 @@ def test_the_area_under_the_curve_is_the_share_of_pairs_in_the_right_order() -> 
     assert auroc(positive[:2], np.array([0.9, 0.4]))["value"] is None
 
 
-def test_a_class_is_counted_apart_for_each_source() -> None:
+def test_a_class_is_counted_apart_for_each_group() -> None:
     source, truth = np.array(["x", "x", "y"]), np.array(["a", "a", "a"])
-    shares = by_source(source, truth, np.array(["a", "b", "a"]))
-    assert shares["a from x"]["value"] == 0.5
-    assert shares["a from y"]["value"] == 1.0
+    groups = by_group(source, truth, np.array(["a", "b", "a"]))
+    assert groups["x"]["sensitivity"]["a"]["value"] == groups["x"]["accuracy"]["value"] == 0.5
+    assert groups["y"]["sensitivity"]["a"]["value"] == 1.0
+    assert groups["y"]["images"] == 1
