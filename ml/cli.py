@@ -7,9 +7,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from ml.commands import data, evaluate, hold_out, predict, train
+from ml.commands import bias, cross_validate, data, evaluate, hold_out, predict, train
 
-COMMANDS = (train, hold_out, evaluate, data, predict)
+COMMANDS = (train, hold_out, cross_validate, evaluate, bias, data, predict)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
