@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,17 @@ def load(folder: Path | None, runtime: str) -> ServedModel:
         raise UnusableError(
             f"No model found: {folder or error}. A model is a folder with a card.json."
         ) from error
+
+
+def files_in(paths: list[Path]) -> Iterator[Path]:
+    """The files given, and those of the folders given; not hidden ones."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(
+                entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")
+            )
+        else:
+            yield path
 
 
 def identity(model: ServedModel) -> dict[str, str]:

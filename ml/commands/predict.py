@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.commands.common import ANSWERED, FAULT, UnusableError, identity, load, stop
+from ml.commands.common import ANSWERED, FAULT, UnusableError, files_in, identity, load, stop
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +56,7 @@ def _predict(options: argparse.Namespace) -> int:
         model = load(options.model, options.runtime)
     except UnusableError as error:
         return stop(error)
-    files = list(_files(options.paths))
+    files = list(files_in(options.paths))
     if not files:
         return stop("There is no file in what was given.")
     if options.heatmap_dir:
@@ -73,18 +72,8 @@ def _predict(options: argparse.Namespace) -> int:
                 log.exception("The heat map of %s could not be written", file)
                 answer = {**_answer(model, file, "error"), "reason": "The heat map could not be written."}
         fault = fault or answer["status"] == "error"
-        print(json.dumps(answer) if options.json else _row(answer), flush=True)
+        print(json.dumps(answer) if options.json else row(answer), flush=True)
     return FAULT if fault else ANSWERED
-
-
-def _files(paths: list[Path]) -> Iterator[Path]:
-    for path in paths:
-        if path.is_dir():
-            yield from sorted(
-                entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith(".")
-            )
-        else:
-            yield path
 
 
 def _answer(model: ServedModel, file: Path, status: str) -> dict[str, Any]:
@@ -157,7 +146,8 @@ def _write_heat_map(heat: np.ndarray, folder: Path, name: str) -> Path:
     return path
 
 
-def _row(answer: dict[str, Any]) -> str:
+def row(answer: dict[str, Any]) -> str:
+    """An answer as a line for a person."""
     if answer["status"] != "ok":
         return f"{answer['file']}  {answer['status']}: {answer['reason']}"
     scores = ", ".join(f"{code} {value:.3f}" for code, value in answer["probabilities"].items())
