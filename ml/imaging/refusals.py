@@ -72,6 +72,52 @@ REFUSALS: Mapping[str, str] = MappingProxyType(
             "(Photometric Interpretation against Presentation LUT Shape). Shown the wrong way round, "
             "lungs would look white. Ask the sender to export it again."
         ),
+        "too_small": (
+            "The image has only {columns} x {rows} pixels; the shorter side needs at least {limit}, or signs of "
+            "disease are lost. Export the X-ray at its full size and upload it again, or open it without AI."
+        ),
+        "odd_shape": (
+            "The image is {columns} x {rows} pixels: one side is more than {limit} times as long as the other, "
+            "so it cannot be one whole chest. Export the whole X-ray by itself and upload it again, or open it "
+            "without AI."
+        ),
+        "plain": (
+            "The image is nearly one even grey, so there is nothing in it to read. Check the file in another "
+            "viewer, export the X-ray again and upload it, or open it without AI."
+        ),
+        "not_frontal_chest": (
+            "The image does not look like one frontal chest X-ray; it may be another part of the body, another "
+            "kind of image, a photograph, a screenshot or several pictures in one. Upload the original frontal "
+            "chest X-ray by itself, or open it without AI."
+        ),
+        "lateral": (
+            "The image looks like a chest from the side, and the network was trained on frontal views (PA and AP) "
+            "alone. Upload the frontal view, or open it without AI."
+        ),
+        "turned": (
+            "The image looks turned by {degrees} degrees clockwise, and the network reads a turned chest wrongly. "
+            "Turn it upright and upload it again, or open it without AI."
+        ),
+        "tilted": (
+            "The chest looks far from upright in the image, and the network reads a tilted chest wrongly. Set it "
+            "upright and upload it again, or open it without AI."
+        ),
+        "inverted": (
+            "Black and white look swapped: in a chest X-ray lungs are dark and bones bright. Invert the image and "
+            "upload it again, or open it without AI."
+        ),
+        "incomplete_chest": (
+            "The image looks like only a part of a chest, and the network needs both lungs whole. Export the whole "
+            "X-ray and upload it again, or open it without AI."
+        ),
+        "damaged_picture": (
+            "The picture looks damaged: blurred, drowned in noise, or with parts missing or out of place. Export "
+            "the X-ray again and upload it, or open it without AI."
+        ),
+        "unfamiliar": (
+            "The image differs too much from the chest X-rays that the network was trained and tested on, so its "
+            "answer could not be relied on. Check that it is one upright frontal chest X-ray, and open it without AI."
+        ),
     }
 )
 

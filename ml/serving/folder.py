@@ -16,6 +16,7 @@ ONNX = "model.onnx"
 KERAS = "model.keras"
 PREPROCESSING = "preprocessing.json"
 SPLIT = "split.csv.gz"
+DEFAULT = "default.json"
 ZOO = Path(__file__).resolve().parent.parent / "zoo"
 
 
@@ -70,14 +71,24 @@ def file_digests(folder: Path) -> dict[str, str]:
 
 
 def default_model_folder() -> Path:
-    """The folder that the environment variable CXR_MODEL_DIR names, else the newest in `ml/zoo`.
+    """The folder that the environment variable CXR_MODEL_DIR names, else the classifier of `ml/zoo/default.json`.
 
     Raises FileNotFoundError where there is none.
     """
     named = os.environ.get("CXR_MODEL_DIR")
-    if named:
-        return Path(named)
-    cards = {card.parent: json.loads(card.read_bytes())["created"] for card in ZOO.glob(f"*/{CARD}")}
-    if not cards:
-        raise FileNotFoundError(f"There is no model in {ZOO}. Train one, or name a folder in CXR_MODEL_DIR.")
-    return max(cards, key=lambda folder: (cards[folder], folder.name))
+    return Path(named) if named else _served("classifier")
+
+
+def default_gate_folder() -> Path:
+    """The folder of the gate that `ml/zoo/default.json` names. Raises FileNotFoundError where there is none."""
+    return _served("gate")
+
+
+def _served(role: str) -> Path:
+    """The folder in `ml/zoo` that is served for a role. Named, not found by date: a model that lies in the zoo
+    for comparison must not be served because it is the newest.
+    """
+    named = json.loads((ZOO / DEFAULT).read_bytes())
+    if role not in named:
+        raise FileNotFoundError(f"{ZOO / DEFAULT} names no {role}.")
+    return ZOO / str(named[role])

@@ -15,6 +15,7 @@ import numpy as np
 from ml.preprocessing import Preprocessing
 from ml.serving.folder import KERAS, ONNX, PREPROCESSING, ModelFolder
 from ml.serving.possible import PossibleLabels
+from ml.serving.session import onnx_session
 
 OUTPUTS = ("scores", "maps", "features")
 # float32 (1, size, size, 1) to scores (1, n_classes), maps (1, h, w, n_classes) and features (1, n_features).
@@ -125,16 +126,7 @@ def load_model(folder: Path, runtime: str = "onnx", *, threads: int = 2) -> Serv
 
 
 def _onnx_runner(model: ModelFolder, threads: int) -> Runner:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    # Idle threads that spin would take the cores from the other workers of this machine.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.contents[ONNX], options, providers=["CPUExecutionProvider"])
+    session = onnx_session(model.contents[ONNX], threads=threads)
     entry = session.get_inputs()[0].name
     given = {output.name for output in session.get_outputs()}
     wanted = [name for name in OUTPUTS if name in given]
