@@ -9,6 +9,7 @@ from typing import Any
 
 CONFIGS = Path(__file__).parent / "configs"
 DEFAULT = CONFIGS / "covid3.json"
+BALANCES = ("resampled", "balanced_batches", "class_weights")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class Config:
     `labels`: code to display name, in the order of the network's outputs. `sources`: importers to train on
     (of one image in two sources the first one's copy stays). `unseen_source`: never trained on, measured at
     the end, or null. `resampling`: how many images an epoch draws from each "label/source" of the training
-    split; a stratum it does not name is drawn once each. `relabel`: a publisher's finding to the label that
+    split; a stratum it does not name is drawn once each. `balance`: how uneven strata are met, see
+    `ml.training.resampling`. `relabel`: a publisher's finding to the label that
     it is taken for (`SARS` to `viral_pneumonia`); a finding that is no label and not named here is not used.
     `auxiliary`: further codes that training tells apart and the finished model does not name: other diseases of
     the same hospitals, which a network that knows only the hospital cannot tell from the disease in question.
@@ -101,6 +103,7 @@ class Config:
     seed: int
     augmentation: Augmentation = field(default_factory=Augmentation)
     resampling: dict[str, int] = field(default_factory=dict)
+    balance: str = "resampled"
     relabel: dict[str, str] = field(default_factory=dict)
     auxiliary: dict[str, str] = field(default_factory=dict)
     test_only: list[str] = field(default_factory=list)
@@ -132,6 +135,8 @@ def load_config(path: Path = DEFAULT, *, epochs: int | None = None) -> Config:
         raise ValueError(f"{path.name} is not a training configuration: {error}.") from error
     if len(config.labels) < 2:
         raise ValueError(f"{path.name} names fewer than two labels.")
+    if config.balance not in BALANCES:
+        raise ValueError(f"{path.name}: balance must be one of {', '.join(BALANCES)}, not {config.balance}.")
     twice = set(config.labels) & set(config.auxiliary)
     if twice:
         raise ValueError(f"{path.name} has as label and as auxiliary: {', '.join(sorted(twice))}.")

@@ -163,6 +163,7 @@ def fit(
             schedule=schedule,
             first_epoch=len(history),
             seed=config.seed,
+            balance=config.balance,
             lungs=lungs[training] if lungs is not None and config.augmentation.other_surroundings else None,
         )
         with _precision("mixed_bfloat16" if schedule.mixed_precision else "float32"):
@@ -184,6 +185,9 @@ def fit(
             steps_per_epoch=steps,
             shuffle=False,
             verbose=0,
+            class_weight=_class_weights(labels[training], n_classes)
+            if config.balance == "class_weights"
+            else None,
             validation_data=fixed_batches(images[validation], labels[validation], weights, 128),
             callbacks=[
                 SeededLayers(config.seed),
@@ -193,6 +197,12 @@ def fit(
         )
     seconds = json.loads((folder / STATE).read_text())["seconds"]
     return finished(config, folder / BEST), pd.DataFrame(history), seconds
+
+
+def _class_weights(labels: np.ndarray, n_classes: int) -> dict[int, float]:
+    """What each class's loss is multiplied by, so that all weigh the same (scikit-learn's `balanced`)."""
+    counts = np.bincount(labels, minlength=n_classes)
+    return {number: len(labels) / n_classes / max(int(count), 1) for number, count in enumerate(counts)}
 
 
 def finished(config: Config, weights: Path) -> keras.Model:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ml.training.config import Augmentation, Schedule
-from ml.training.resampling import resample
+from ml.training.resampling import resample, spread
 
 
 def training_batches(
@@ -24,6 +24,7 @@ def training_batches(
     schedule: Schedule,
     first_epoch: int,
     seed: int,
+    balance: str = "resampled",
     lungs: np.ndarray | None = None,
 ) -> tuple[tf.data.Dataset, int]:
     """Augmented batches of the epochs from `first_epoch` to the schedule's last, and the number of batches in one
@@ -33,7 +34,10 @@ def training_batches(
     (n, side, side), 255 where each image's lungs are, wanted by `other_surroundings`. Yields float32 (batch, size,
     size, 1) in 0..1 and int32 (batch,); the first epochs of a schedule with a `small_size` have that size.
     """
-    orders = [resample(strata, targets, seed + epoch) for epoch in range(schedule.epochs)]
+    drawn = {} if balance == "class_weights" else targets
+    orders = [resample(strata, drawn, seed + epoch) for epoch in range(schedule.epochs)]
+    if balance == "balanced_batches":
+        orders = [spread(strata, order, seed + epoch) for epoch, order in enumerate(orders)]
     batch = min(schedule.batch, len(orders[0]))
     steps = len(orders[0]) // batch
     order = np.concatenate([epoch[: steps * batch] for epoch in orders]).astype(np.int32).reshape(-1, batch)

@@ -1,5 +1,8 @@
-"""The imbalance of classes and sources, met by drawing anew for each epoch. Only the training split comes
-here.
+"""The imbalance of classes and sources, met in one of three ways. Only the training split comes here.
+
+`resampled`: imbalanced-learn thins large strata and repeats small ones, anew for each epoch. `balanced_batches`: the
+same draw, put into an order in which every batch has the same shares. `class_weights`: every image once, and the loss
+of a class weighs the more the rarer it is. `python -m benchmarks.balance` compares them.
 """
 
 from __future__ import annotations
@@ -29,3 +32,17 @@ def resample(strata: np.ndarray, targets: dict[str, int], seed: int) -> np.ndarr
             positions, strata
         )
     return np.random.default_rng(seed).permutation(positions[:, 0])
+
+
+def spread(strata: np.ndarray, positions: np.ndarray, seed: int) -> np.ndarray:
+    """The drawn `positions` in an order in which every stretch, so every batch, holds the strata in the same shares.
+
+    Within a stratum, and among images that fall on the same place, the order is random.
+    """
+    random = np.random.default_rng(seed)
+    place = np.empty(len(positions))
+    drawn = strata[positions]
+    for name in np.unique(drawn):
+        rows = np.flatnonzero(drawn == name)
+        place[random.permutation(rows)] = (np.arange(len(rows)) + random.random()) / len(rows)
+    return positions[np.argsort(place, kind="stable")]
