@@ -21,12 +21,14 @@ ROUNDS = 3
 IMAGES = {"onnx": 400, "keras": 60}
 
 
-def measure(runtime: str) -> dict[str, float]:
-    """Ready after (s), images/s and peak memory (MB) of this process, which must not have served before."""
+def measure(runtime: str, folder: Path | None = None) -> dict[str, float]:
+    """Ready after (s), images/s and peak memory (MB) of this process, which must not have served before. `folder`: of
+    the model, by default the one that is served.
+    """
     started = time.perf_counter()
     from ml.serving import default_model_folder, load_model
 
-    folder = default_model_folder()
+    folder = folder or default_model_folder()
     pixels = np.random.default_rng(0).random((224, 224), dtype=np.float32)
     model: Any = load_model(folder, runtime=runtime)
     if runtime == "keras":
@@ -53,22 +55,27 @@ def measure(runtime: str) -> dict[str, float]:
     return {"ready_s": ready, "images_per_s": rate, "peak_mb": peak}
 
 
-def main() -> None:
+def compare(folder: Path | None = None) -> dict[str, dict[str, float]]:
+    """The medians of `measure` for each runtime, each in processes of its own, in turns."""
     runs: dict[str, list[dict[str, float]]] = {"onnx": [], "keras": []}
     for _ in range(ROUNDS):
         for runtime, results in runs.items():
             output = subprocess.run(
-                [sys.executable, "-m", "benchmarks.serving", runtime],
+                [sys.executable, "-m", "benchmarks.serving", runtime, *([str(folder)] if folder else [])],
                 check=True,
                 capture_output=True,
                 text=True,
                 cwd=Path(__file__).parent.parent,
             ).stdout
             results.append(json.loads(output.splitlines()[-1]))
-    medians = {
+    return {
         runtime: {name: statistics.median(result[name] for result in results) for name in results[0]}
         for runtime, results in runs.items()
     }
+
+
+def main() -> None:
+    medians = compare()
     for runtime, figures in medians.items():
         print(
             f"{runtime:6} {figures['images_per_s']:6.0f} images/s  ready after {figures['ready_s']:.2f} s  "
@@ -79,6 +86,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(measure(sys.argv[1])))
+        print(json.dumps(measure(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None)))
     else:
         main()

@@ -19,7 +19,7 @@ BLACK_BORDER = 0.06
 WHITE = 245
 # Upper left corner of each drawing as shares of the side, and its height. In a frontal view the patient's left is
 # on the right of the picture.
-LETTERS = {"L": (0.86, 0.04, 0.1), "R": (0.06, 0.04, 0.1), "PORTABLE": (0.05, 0.03, 0.065)}
+LETTERS = {"L": (0.86, 0.04, 0.1), "R": (0.06, 0.04, 0.1), "PORTABLE": (0.05, 0.03, 0.08)}
 ARROW = ((0.09, 0.12), (0.09, 0.28))
 DRAWINGS = (*LETTERS, "arrow", "black_border")
 

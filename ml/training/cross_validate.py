@@ -35,11 +35,14 @@ def number_folds(manifest: pd.DataFrame, protocol: str, *, folds: int, seed: int
     `published`: image by image, as drawn by DarkCovidNet's publishers; `grouped`: whole groups of near-twins and
     patients. Raises ValueError if a class has fewer images (or groups) than there are folds.
     """
-    labels, groups = manifest["label"].to_numpy(dtype=str), manifest["group"].to_numpy()
-    if protocol == PUBLISHED:
-        splitter, units = StratifiedKFold(folds, shuffle=True, random_state=seed), labels
-    else:
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    labels = units = manifest["label"].to_numpy(dtype=str)
+    groups = None
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    if protocol == GROUPED:
+        splitter, groups = (
+            StratifiedGroupKFold(folds, shuffle=True, random_state=seed),
+            manifest["group"].to_numpy(),
+        )
         units = manifest.drop_duplicates(["label", "group"])["label"].to_numpy(dtype=str)
     names, counts = np.unique(units, return_counts=True)
     for name, count in zip(names, counts, strict=True):
