@@ -1,0 +1,187 @@
+"""Every method's map against the outlines of radiologists, beside controls that looked at nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+from tqdm import tqdm
+
+from ml.evaluation.metrics import share
+from ml.explanation import controls
+from ml.explanation.cases import Cases, read_cases
+from ml.explanation.maps import SIDE, VARIANTS, explain
+from ml.explanation.methods import METHODS, Explained
+from ml.explanation.pointing import chosen_on_the_other_half, grown, mass_inside, mean, pointing
+from ml.serving.heatmap import heat_map
+from ml.serving.model import ServedModel
+
+LABEL = "covid19"
+SERVED = "cam"
+SEEDS = (1, 2, 3, 4, 5)
+# As Zhang et al. 2018 allowed, in pixels of 224; more lenient here, since their images were larger.
+TOLERANCE = 15
+# Neighbouring pixels of an enlarged map repeat one another.
+THIN = 8
+
+
+def score_maps(
+    model: ServedModel,
+    folder: Path,
+    data: Path,
+    *,
+    methods: Sequence[str] = tuple(METHODS),
+    seeds: Sequence[int] = SEEDS,
+) -> dict[str, Any]:
+    """How well the maps of COVID-19 meet the lesions and the lungs that radiologists outlined.
+
+    `model`: the served one of `folder`; `methods`: of `ml.explanation.methods.METHODS`. No map is chosen or tuned
+    on these cases; `choice` says what choosing the best of them is worth on cases that did not choose. Raises
+    ValueError for a model without the class or an unknown method, FileNotFoundError without the outlines, and
+    DataDiffersError where an image of the model's training is missing.
+    """
+    unknown = set(methods) - set(METHODS)
+    if unknown:
+        raise ValueError(f"There is no method {', '.join(sorted(unknown))}; there are {', '.join(METHODS)}.")
+    if LABEL not in model.labels:
+        raise ValueError(f"{model.name} has no class {LABEL}, so it has no map of what the outlines show.")
+    label = model.labels.index(LABEL)
+    cases = read_cases(data, folder)
+    outputs = [model.predict(pixels) for pixels in cases.pixels]
+    images = np.concatenate([model.preprocessing(pixels) for pixels in cases.pixels])
+    called = np.array([output.label == LABEL for output in outputs])
+
+    served = np.stack([output.maps for output in outputs])
+    found = {SERVED: np.stack([heat_map(maps, label, (SIDE, SIDE)) for maps in served])}
+    if "normal" in model.labels:
+        found |= {
+            name: np.stack([make(maps, label, model.labels) for maps in served])
+            for name, make in VARIANTS.items()
+        }
+    explained = Explained.open(folder)
+    for method in tqdm([name for name in methods if name != SERVED], desc="explaining", unit="method"):
+        found[method] = explain(explained, images, label, method)
+
+    subsets = {
+        "all": np.ones(len(cases), bool),
+        f"called {LABEL}": called,
+        "not seen in training": ~cases.seen,
+    }
+    hits = {name: pointing(maps, cases.lesions) for name, maps in found.items()}
+    inside = {name: mass_inside(maps, cases.lesions) for name, maps in found.items()}
+    fixed = pointing(controls.others_lesions(cases), cases.lesions)
+    return {
+        "label": LABEL,
+        "served": SERVED,
+        "cases": {
+            "images": len(cases),
+            "groups": len(set(cases.groups)),
+            f"called {LABEL}": int(called.sum()),
+            "seen_in_training": [name for name, seen in zip(cases.names, cases.seen, strict=True) if seen],
+            "lesions_share_of_image": mean(cases.lesions.mean(axis=(1, 2)), cases.groups),
+            "lungs_share_of_image": mean(cases.lungs.mean(axis=(1, 2)), cases.groups),
+        },
+        "maps": {
+            name: {
+                subset: _figures(maps, cases, rows, fixed=fixed) for subset, rows in subsets.items()
+            }
+            for name, maps in found.items()
+        },
+        "controls": {
+            name: {subset: _figures(make(cases), cases, rows) for subset, rows in subsets.items()}
+            for name, make in controls.MAPS.items()
+        } | {
+            name: {subset: _pointing(make(cases), cases, rows) for subset, rows in subsets.items()}
+            for name, make in controls.POINTS.items()
+        } | {"random weights": _random_weights(explained, images, label, cases, seeds)},
+        "choice": {
+            "of_all": chosen_on_the_other_half(hits, inside, cases.groups),
+            "of_the_forward_pass": chosen_on_the_other_half(
+                {name: hits[name] for name in found if name == SERVED or name in VARIANTS},
+                inside,
+                cases.groups,
+            ),
+        },
+        "sanity": _sanity(explained, images, label, {name: found[name] for name in found if name in methods}),
+        "per_case": [
+            {
+                "name": cases.names[n],
+                "finding": cases.findings[n],
+                "group": int(cases.groups[n]),
+                "seen_in_training": bool(cases.seen[n]),
+                "called": outputs[n].label,
+                "score": round(outputs[n].probabilities[LABEL], 4),
+                "lesions_share_of_image": round(float(cases.lesions[n].mean()), 4),
+                "hit": [name for name in found if hits[name][n]],
+            }
+            for n in range(len(cases))
+        ],
+    }  # fmt: skip
+
+
+def _pointing(maps: np.ndarray, cases: Cases, rows: np.ndarray) -> dict[str, Any]:
+    near = grown(cases.lesions[rows], TOLERANCE)
+    hit = pointing(maps[rows], cases.lesions[rows])
+    close = pointing(maps[rows], near)
+    return {
+        "pointing": share(int(hit.sum()), int(rows.sum())),
+        f"pointing_within_{TOLERANCE}_pixels": share(int(close.sum()), int(rows.sum())),
+    }
+
+
+def _figures(
+    maps: np.ndarray, cases: Cases, rows: np.ndarray, fixed: np.ndarray | None = None
+) -> dict[str, Any]:
+    groups = cases.groups[rows]
+    figures = _pointing(maps, cases, rows) | {
+        "mass_in_lesions": mean(mass_inside(maps[rows], cases.lesions[rows]), groups),
+        "mass_in_lungs": mean(mass_inside(maps[rows], cases.lungs[rows]), groups),
+        "empty_maps": int((maps[rows].max(axis=(1, 2), initial=0) == 0).sum()),
+    }
+    if fixed is not None:
+        gain = pointing(maps, cases.lesions)[rows].astype(float) - fixed[rows]
+        figures["pointing_above_best_fixed_place"] = mean(gain, groups)
+    return figures
+
+
+def _random_weights(
+    explained: Explained, images: np.ndarray, label: int, cases: Cases, seeds: Sequence[int]
+) -> dict[str, Any]:
+    """The served map of the same network with random weights, once for each seed."""
+    every = [
+        explain(Explained(controls.randomised(explained.network, seed)), images, label, SERVED)
+        for seed in tqdm(seeds, desc="random weights", unit="seed")
+    ]
+
+    def over_seeds(values: list[float]) -> dict[str, Any]:
+        return {"value": round(float(np.mean(values)), 4), "by_seed": [round(value, 4) for value in values]}
+
+    return {
+        "all": {
+            "pointing": over_seeds([float(pointing(maps, cases.lesions).mean()) for maps in every]),
+            "mass_in_lesions": over_seeds([float(mass_inside(maps, cases.lesions).mean()) for maps in every]),
+            "mass_in_lungs": over_seeds([float(mass_inside(maps, cases.lungs).mean()) for maps in every]),
+        }
+    }
+
+
+def _sanity(
+    explained: Explained, images: np.ndarray, label: int, found: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """Does a map depend on what the network learnt (Adebayo et al. 2018, "Sanity checks for saliency maps")? The
+    rank correlation of each method's maps with those after the last layer's weights, or all, are drawn anew.
+    """
+    result: dict[str, Any] = {}
+    for part, only in (("last layer", "evidence"), ("all layers", None)):
+        other = Explained(controls.randomised(explained.network, SEEDS[0], only))
+        for method, maps in tqdm(found.items(), desc=f"sanity, {part}", unit="method"):
+            ranks = [
+                spearmanr(one[::THIN, ::THIN], two[::THIN, ::THIN], axis=None).statistic
+                for one, two in zip(maps, explain(other, images, label, method), strict=True)
+                if one.any() and two.any()
+            ]
+            result.setdefault(method, {})[part] = round(float(np.mean(ranks)), 4) if ranks else None
+    return result
