@@ -7,9 +7,20 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from ml.commands import bias, cross_validate, data, evaluate, hold_out, predict, train
+from ml.commands import (
+    bias,
+    card,
+    cross_validate,
+    data,
+    evaluate,
+    explain,
+    explain_score,
+    hold_out,
+    predict,
+    train,
+)
 
-COMMANDS = (train, hold_out, cross_validate, evaluate, bias, data, predict)
+COMMANDS = (train, hold_out, cross_validate, evaluate, card, bias, data, explain, explain_score, predict)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

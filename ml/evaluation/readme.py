@@ -6,9 +6,11 @@ Health AI's applied model card.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 NOT_MEASURED = "not measured"
+NOT_YET = "Not measured yet: `python -m ml card FOLDER --data DIR` measures it."
 
 
 def percent(entry: dict[str, Any] | None, *, counts: bool = True) -> str:
@@ -16,7 +18,7 @@ def percent(entry: dict[str, Any] | None, *, counts: bool = True) -> str:
     if not entry or entry["value"] is None:
         return NOT_MEASURED
     low, high = entry["interval_95"]
-    text = f"{entry['value']:.1%} ({low * 100:.1f} to {high * 100:.1f})".replace("%", " %")
+    text = f"{entry['value']:.1%} ({low * 100:.1f} to {high * 100:.1f})"
     return f"{text}, {entry['correct']:,} of {entry['total']:,}" if counts else text
 
 
@@ -52,11 +54,12 @@ def model_card_text(card: dict[str, Any]) -> str:
         _uses(names),
         _warnings(card),
         _data(card, names),
-        _bias(card),
+        _bias(card, names),
         _explanation(card),
         _maintenance(card),
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    page = "\n\n".join(part for part in parts if part) + "\n"
+    return re.sub(r"(?<=\d)%", " %", page)
 
 
 def _summary(card: dict[str, Any], names: dict[str, str]) -> str:
@@ -158,7 +161,7 @@ def _operating_points(card: dict[str, Any], names: dict[str, str]) -> str:
     rows = [
         [
             names[point["label"]],
-            f"{point['aim']} of at least {point['at_least']:.0%}".replace("%", " %"),
+            f"{point['aim']} of at least {point['at_least']:.0%}",
             f"{point['threshold']:.4f}",
             percent(point["validation"]["sensitivity"], counts=False),
             percent(point["validation"]["specificity"], counts=False),
@@ -193,7 +196,7 @@ def _unsure(card: dict[str, Any], names: dict[str, str]) -> str:
     of_class = "; ".join(
         f"{names[code]} {percent(entry)}" for code, entry in test["coverage_of_class"].items()
     )
-    level = f"{1 - block['alpha']:.0%}".replace("%", " %")
+    level = f"{1 - block['alpha']:.0%}"
     return f"""### When it is unsure
 
 Beside the label it names every label that it cannot rule out: those whose probability reaches the class's threshold, set
@@ -328,20 +331,109 @@ No image is part of this model or its repository.
 
 
 def _between(duplicates: dict[str, Any]) -> str:
-    copies = [f"{entry['copied_images']:,} ({pair})" for pair, entry in duplicates["between"].items()]
+    copies = [
+        f"{entry['copied_images']:,} ({pair})"
+        for pair, entry in duplicates["between"].items()
+        if entry["copied_images"]
+    ]
     return f"Copies between sets: {'; '.join(copies)}." if copies else ""
 
 
-def _bias(card: dict[str, Any]) -> str:
-    if not card.get("bias"):
-        return "## Bias\n\nNot measured yet: `python -m ml card FOLDER --data DIR`."
-    return "## Bias\n\nThe figures are in `card.json` under `bias`."
+SHOWN = {
+    "all": "the whole image",
+    "borders": "the borders only, the middle filled",
+    "only_lungs": "the lungs only, the rest filled",
+    "no_lungs": "all but the lungs, the lungs filled",
+}
+
+
+def _bias(card: dict[str, Any], names: dict[str, str]) -> str:
+    bias = card.get("bias")
+    if not bias:
+        return f"## Bias\n\n{NOT_YET}"
+    shown = [
+        [text, percent(entry["accuracy"], counts=False), area(entry["auroc"]["all"])]
+        for key, text in SHOWN.items()
+        for entry in [bias["shown"][key]]
+    ]
+    changed = [
+        [f"{verb} {what.replace('_', ' ')}", percent(entry["answers_changed"], counts=False)]
+        for verb in ("covered", "drawn")
+        for what, entry in bias[verb].items()
+    ]
+    named = [
+        [
+            names.get(code, code),
+            kind.replace("_", " "),
+            f"{found['balanced_accuracy']:.1%} ({found['interval_95'][0]:.1%} to {found['interval_95'][1]:.1%})",
+            f"{found['chance']:.1%}",
+        ]
+        for code, entry in bias["source_predicted"].items()
+        for kind, found in entry.items()
+        if found
+    ]
+    inside = [
+        [names.get(code, code), f"{entry['mean']:.1%}", f"{entry['lungs_share_of_area']:.1%}"]
+        for code, entry in bias["evidence_inside_lungs"].items()
+        if entry["mean"] is not None
+    ]
+    pairs = [[pair, area(entry)] for pair, entry in bias["auroc_by_source"].items()]
+    parts = [
+        "## Bias",
+        "How much of the answer comes from where an image was made. "
+        f"{bias['subsample']['images']:,} test images, at most {bias['subsample']['most_per_stratum']} of each class "
+        "and source, unless said otherwise. Area under the ROC curve: COVID-19 against normal.",
+        "**Shown only a part of the image.** What it still knows without lungs is not the disease.",
+        table(["shown", "accuracy", "area under ROC"], shown),
+        "**Letters, markers and edges**, covered with their surroundings' grey or drawn onto images without:",
+        table(["change", "answers that it changed"], changed),
+        "**Can the source be told from the network's features**, inside one class? "
+        "Simple statistics of the image stand beside as what is there to be told.",
+        table(["class", "from", "balanced accuracy", "chance"], named),
+        "**COVID-19 against normal by pairs of sources**, whole test split:",
+        table(["pair", "area under ROC"], pairs),
+        "**Share of the evidence for COVID-19 inside the lungs**, beside the lungs' share of the image:",
+        table(["images of", "evidence inside", "lungs' share"], inside),
+    ]
+    return "\n\n".join(parts)
 
 
 def _explanation(card: dict[str, Any]) -> str:
-    if not card.get("explanation"):
-        return "## Explanation\n\nNot measured yet: `python -m ml card FOLDER --data DIR`."
-    return "## Explanation\n\nThe figures are in `card.json` under `explanation`."
+    block = card.get("explanation")
+    if not block:
+        return f"## Explanation\n\n{NOT_YET}"
+
+    def line(name: str, entry: dict[str, Any]) -> list[str]:
+        return [
+            name,
+            *(_share_or_mean(entry.get(key)) for key in ("pointing", "mass_in_lesions", "mass_in_lungs")),
+        ]
+
+    served = block["served"]
+    rows = [
+        line(f"**{name}** (served)" if name == served else name, entry["all"])
+        for name, entry in block["maps"].items()
+    ]
+    rows += [line(f"control: {name}", entry["all"]) for name, entry in block["controls"].items()]
+    cases = block["cases"]
+    return f"""## Explanation
+
+{cases["images"]} images with lesions outlined by radiologists ({len(cases["seen_in_training"])} of them seen in
+training). Pointing game: the map's highest place lies in a lesion. Mass: the share of the map inside. A map is worth what
+it has above the controls, which look at nothing.
+
+{table(["map", "pointing game", "mass in lesions", "mass in lungs"], rows)}"""
+
+
+def _share_or_mean(entry: Any) -> str:
+    if isinstance(entry, dict):
+        if entry.get("value") is None:
+            return NOT_MEASURED
+        if not entry.get("interval_95"):
+            return _plain(entry["value"])
+        low, high = entry["interval_95"]
+        return f"{entry['value']:.1%} ({low * 100:.1f} to {high * 100:.1f})"
+    return _plain(entry)
 
 
 def _maintenance(card: dict[str, Any]) -> str:
@@ -356,7 +448,7 @@ def _maintenance(card: dict[str, Any]) -> str:
 
 
 def _plain(value: float | None) -> str:
-    return NOT_MEASURED if value is None else f"{value:.1%}".replace("%", " %")
+    return NOT_MEASURED if value is None else f"{value:.1%}"
 
 
 def _listed(names: list[str], word: str = "and") -> str:
