@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import functools
 import io
+from pathlib import Path
 
 import numpy as np
 from django.conf import settings
 
 from diagnosis.limits import image_limits
 from ml.imaging import load_image
-from ml.serving import ModelIntegrityError, ModelOutput, ServedModel, default_model_folder, load_model
+from ml.serving import (
+    ModelFolder,
+    ModelIntegrityError,
+    ModelOutput,
+    ServedModel,
+    default_model_folder,
+    load_model,
+)
 from ml.serving import heat_map as serving_heat_map
 
-__all__ = ["ModelIntegrityError", "ModelOutput", "analyse", "heat_map", "served_model"]
+__all__ = ["ModelIntegrityError", "ModelOutput", "analyse", "heat_map", "served_files", "served_model"]
 
 
 @functools.cache
@@ -22,7 +30,21 @@ def served_model() -> ServedModel:
 
     Raises ``FileNotFoundError`` without a model folder, ``ModelIntegrityError`` for an incomplete or altered one.
     """
-    return load_model(settings.CXR_MODEL_DIR or default_model_folder(), runtime=settings.CXR_RUNTIME)
+    return load_model(_folder(), runtime=settings.CXR_RUNTIME)
+
+
+def served_files() -> dict[str, bytes]:
+    """The verified files of ``served_model()`` by their names in its card. Raises as that does, and ``ModelIntegrityError``
+    when another model lies in the folder by now.
+    """
+    folder = ModelFolder.open(_folder())
+    if folder.sha256 != served_model().sha256:
+        raise ModelIntegrityError(f"{folder.path.name} was replaced while it was read. Start again.")
+    return folder.contents
+
+
+def _folder() -> Path:
+    return Path(settings.CXR_MODEL_DIR or default_model_folder())
 
 
 def analyse(content: bytes) -> ModelOutput:

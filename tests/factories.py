@@ -1,6 +1,7 @@
 """Records for tests. Each factory writes a valid row straight to the database, without the services' side effects."""
 
 import functools
+import hashlib
 import io
 import itertools
 
@@ -16,6 +17,7 @@ from diagnosis.models import (
     IncomingFile,
     LabResult,
     Membership,
+    ModelPicture,
     ModelVersion,
     Patient,
     Prediction,
@@ -24,7 +26,7 @@ from diagnosis.models import (
     SymptomNote,
     User,
 )
-from ml.imaging import render_jpeg
+from ml.imaging import render_jpeg, render_png
 
 LABELS = [
     {"code": "covid19", "display": "COVID-19"},
@@ -137,6 +139,18 @@ class ModelVersionFactory(factory.django.DjangoModelFactory):
     is_active = True
 
 
+class ModelPictureFactory(factory.django.DjangoModelFactory):
+    """A plot of one grey pixel."""
+
+    class Meta:
+        model = ModelPicture
+
+    model_version = factory.SubFactory(ModelVersionFactory)
+    name = "confusion"
+    content = factory.LazyFunction(lambda: render_png(np.full((1, 1), 0.5, dtype=np.float32)))
+    sha256 = factory.LazyAttribute(lambda picture: hashlib.sha256(picture.content).hexdigest())
+
+
 class PredictionFactory(factory.django.DjangoModelFactory):
     """A queued prediction; ``PredictionFactory(done=True)`` gives one with scores and maps."""
 
@@ -147,6 +161,7 @@ class PredictionFactory(factory.django.DjangoModelFactory):
         done = factory.Trait(
             status="done",
             label="covid19",
+            possible_labels=factory.LazyAttribute(lambda prediction: [prediction.label]),
             probabilities={"covid19": 0.81, "viral_pneumonia": 0.12, "normal": 0.07},
             operating_point={"rule": "argmax"},
             activation_maps=factory.LazyFunction(
@@ -158,6 +173,12 @@ class PredictionFactory(factory.django.DjangoModelFactory):
         failed = factory.Trait(
             status="failed",
             reason="The analysis took too long and was stopped.",
+            finished_at=factory.LazyFunction(timezone.now),
+        )
+        refused = factory.Trait(
+            status="refused",
+            refusal_code="not_frontal_chest",
+            reason="This is not a frontal chest X-ray. Send the frontal image of the study.",
             finished_at=factory.LazyFunction(timezone.now),
         )
 
@@ -198,6 +219,7 @@ __all__ = [
     "IncomingFileFactory",
     "LabResultFactory",
     "MembershipFactory",
+    "ModelPictureFactory",
     "ModelVersionFactory",
     "PatientFactory",
     "PredictionFactory",

@@ -187,17 +187,33 @@ class IncomingFileAdmin(StoredFileAdmin):
     )
 
 
+class UnsureFilter(admin.SimpleListFilter):
+    title = "unsure"
+    parameter_name = "unsure"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Unsure"), ("no", "One label")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Prediction]) -> QuerySet[Prediction]:
+        if self.value() == "yes":
+            return queryset.filter(possible_labels__1__isnull=False)
+        if self.value() == "no":
+            return queryset.filter(possible_labels__0__isnull=False, possible_labels__1__isnull=True)
+        return queryset
+
+
 @admin.register(Prediction)
 class PredictionAdmin(ClinicalAdmin):
     list_display = ("patient", "status", "label_text", "model_version", "requested_at", "finished_at", "site")
-    list_filter = (AuditedSiteFilter, "status", "model_version")
+    list_filter = (AuditedSiteFilter, "status", UnsureFilter, "refusal_code", "model_version")
     list_select_related = ("image__study__patient", "image__site", "model_version")
     date_hierarchy = "requested_at"
     search_fields = ("image__study__patient__person_name", "image__study__patient__mrn", "=id")
     search_help_text = "Patient's name or record number, or the whole id"
     ordering = ("-requested_at",)
     fields = (
-        "image_link", "model_version", "status", "label_text", "scores", "operating_point_text", "reason", "attempts",
+        "image_link", "model_version", "status", "label_text", "possible_text", "scores", "operating_point_text", "reason",
+        "refusal_code", "attempts",
         "timings_text", "requested_at", "queued_at", "lease_until", "finished_at",
     )  # fmt: skip
 
@@ -213,7 +229,11 @@ class PredictionAdmin(ClinicalAdmin):
 
     @admin.display(description="second opinion", ordering="label")
     def label_text(self, prediction: Prediction) -> str:
-        return prediction.label_display if prediction.label else "-"
+        return prediction.opinion_display if prediction.label else "-"
+
+    @admin.display(description="labels that cannot be ruled out")
+    def possible_text(self, prediction: Prediction) -> str:
+        return ", ".join(prediction.possible_displays) or "-"
 
     def scores(self, prediction: Prediction) -> str:
         rows = ((display, f"{probability:.3f}") for _, display, probability in prediction.scores)

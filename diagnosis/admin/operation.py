@@ -6,6 +6,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from diagnosis.admin.base import ReadOnlyAdmin
 from diagnosis.admin.clinical import pretty
@@ -19,11 +21,16 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     list_display = ("name", "version", "is_active", "sha256", "created_at")
     list_filter = ("is_active",)
     search_fields = ("name", "version", "=sha256")
-    fields = ("name", "version", "is_active", "sha256", "label_list", "card_text", "created_at")
+    fields = ("name", "version", "is_active", "sha256", "label_list", "page_link", "card_text", "created_at")
 
     @admin.display(description="labels")
     def label_list(self, model_version: ModelVersion) -> str:
         return ", ".join(label["display"] for label in model_version.labels)
+
+    @admin.display(description="for readers")
+    def page_link(self, model_version: ModelVersion) -> str:
+        address = reverse("web:model", args=[model_version.pk])
+        return format_html('<a href="{}">The model card with its pictures</a>', address)
 
     @admin.display(description="model card")
     def card_text(self, model_version: ModelVersion) -> str:

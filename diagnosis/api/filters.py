@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from diagnosis.models import Patient, Priority, Study, StudyStatus
+from diagnosis.selectors.studies import OpinionState, studies_with_state
 from diagnosis.services.searches import LONGEST_QUERY, query_normalise
 
 
@@ -58,6 +59,11 @@ class StableOrdering(django_filters.OrderingFilter):
 
 
 class StudyFilter(django_filters.FilterSet):
+    second_opinion = django_filters.ChoiceFilter(
+        choices=OpinionState.choices,
+        method="with_opinion",
+        label="What the newest second opinion on any image of the study says.",
+    )
     status = django_filters.ChoiceFilter(choices=StudyStatus.choices)
     priority = django_filters.ChoiceFilter(choices=Priority.choices)
     patient = django_filters.UUIDFilter(field_name="patient_id", label="The patient's id.")
@@ -66,6 +72,9 @@ class StudyFilter(django_filters.FilterSet):
     class Meta:
         model = Study
         fields: list[str] = []
+
+    def with_opinion(self, queryset: QuerySet[Study], name: str, value: str) -> QuerySet[Study]:
+        return studies_with_state(queryset, OpinionState(value))
 
 
 class PatientFilter(django_filters.FilterSet):

@@ -12,6 +12,7 @@ from diagnosis.api.views.images import (
     PreviewView,
     RunAgainView,
 )
+from diagnosis.api.views.models import ModelListView, ModelView
 from diagnosis.api.views.patients import (
     LabResultListView,
     PatientListView,
@@ -41,6 +42,8 @@ urlpatterns = [
     path("images/<uuid:pk>/", ImageView.as_view(), name="image"),
     path("images/<uuid:pk>/original/", OriginalView.as_view(), name="original"),
     path("images/<uuid:pk>/preview/", PreviewView.as_view(), name="preview"),
+    path("models/", ModelListView.as_view(), name="models"),
+    path("models/<int:pk>/", ModelView.as_view(), name="model"),
     path("predictions/<uuid:pk>/", PredictionView.as_view(), name="prediction"),
     path("predictions/<uuid:pk>/run-again/", RunAgainView.as_view(), name="run_again"),
     path("predictions/<uuid:pk>/heat-map/<str:label>/", HeatMapView.as_view(), name="heat_map"),

@@ -3,7 +3,7 @@
 from diagnosis.models.audit_event import AuditAction, AuditEvent, AuditHead
 from diagnosis.models.image import Image, ImageKind, IncomingFile
 from diagnosis.models.lab_result import LabResult, PcrResult, Specimen
-from diagnosis.models.model_version import ModelVersion
+from diagnosis.models.model_version import PICTURE_NAME, ModelPicture, ModelVersion
 from diagnosis.models.outbox import OutboxMessage
 from diagnosis.models.patient import Patient, Sex
 from diagnosis.models.prediction import FINAL_STATUSES, Prediction, PredictionStatus
@@ -15,6 +15,7 @@ from diagnosis.models.user import Membership, Role, User
 
 __all__ = [
     "FINAL_STATUSES",
+    "PICTURE_NAME",
     "READER_ONLY_LABELS",
     "AuditAction",
     "AuditEvent",
@@ -26,6 +27,7 @@ __all__ = [
     "IncomingFile",
     "LabResult",
     "Membership",
+    "ModelPicture",
     "ModelVersion",
     "OutboxMessage",
     "OverrideReason",

@@ -1,6 +1,13 @@
 """Trained models that gave, or give, a second opinion."""
 
+from __future__ import annotations
+
+import re
+
+from django.core.validators import RegexValidator
 from django.db import models
+
+PICTURE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class ModelVersion(models.Model):
@@ -29,3 +36,21 @@ class ModelVersion(models.Model):
     def label_display(self, code: str) -> str:
         """The label's name for people; the code itself when this model does not know it."""
         return next((label["display"] for label in self.labels if label["code"] == code), code)
+
+
+class ModelPicture(models.Model):
+    """A picture of a model's card, kept from the verified folder: it stays when the folder on disk is replaced."""
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="pictures")
+    name = models.CharField(max_length=64, validators=[RegexValidator(f"^{PICTURE_NAME.pattern}$")])
+    sha256 = models.CharField(max_length=64, help_text="As the card names it.")
+    content = models.BinaryField(help_text="A PNG.")
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(fields=["model_version", "name"], name="model_picture_once_per_name"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.model_version}"

@@ -18,6 +18,12 @@ class PredictionStatus(models.TextChoices):
 FINAL_STATUSES = (PredictionStatus.DONE, PredictionStatus.FAILED, PredictionStatus.REFUSED)
 
 
+def unsure_display(displays: list[str]) -> str:
+    """“Unsure: COVID-19 or Normal”."""
+    *first, last = displays
+    return f"Unsure: {', '.join(first)} or {last}"
+
+
 class Prediction(models.Model):
     """One image by one model version. The row is the job; the broker's message is only a hint to look at it."""
 
@@ -35,13 +41,20 @@ class Prediction(models.Model):
     operating_point = models.JSONField(
         default=dict, help_text="The rule that turned probabilities into the label."
     )
-    label = models.CharField(max_length=64, blank=True)
+    label = models.CharField(max_length=64, blank=True, help_text="The label with the highest probability.")
+    possible_labels = models.JSONField(
+        default=list,
+        help_text="The codes that the model cannot rule out, in the order of its outputs; more than one: it is unsure.",
+    )
     activation_maps = models.BinaryField(
         null=True, help_text="float32 array (labels, rows, columns) as .npy: the raw class-activation maps."
     )
     timings = models.JSONField(default=dict, help_text="Milliseconds for each step.")
     reason = models.CharField(
         max_length=500, blank=True, help_text="Why it failed or was refused, for the person who reads it."
+    )
+    refusal_code = models.CharField(
+        max_length=64, blank=True, help_text="Why an image was refused, for a program: a code of ml.imaging."
     )
     attempts = models.PositiveSmallIntegerField(default=0)
     lease_until = models.DateTimeField(
@@ -68,6 +81,10 @@ class Prediction(models.Model):
                 name="prediction_done_has_label_and_maps",
             ),
             models.CheckConstraint(
+                condition=~models.Q(status="done") | models.Q(possible_labels__0__isnull=False),
+                name="prediction_done_has_possible_labels",
+            ),
+            models.CheckConstraint(
                 condition=~models.Q(status__in=["failed", "refused"]) | ~models.Q(reason=""),
                 name="prediction_failure_has_reason",
             ),
@@ -92,12 +109,33 @@ class Prediction(models.Model):
         return self.status == PredictionStatus.DONE
 
     @property
+    def is_refused(self) -> bool:
+        return self.status == PredictionStatus.REFUSED
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the model cannot rule out a second label."""
+        return len(self.possible_labels) > 1
+
+    @property
     def can_run_again(self) -> bool:
+        """A model refuses the same image again, so only another one is worth asking."""
+        if self.is_refused:
+            return not self.model_version.is_active
         return self.status == PredictionStatus.FAILED
 
     @property
     def label_display(self) -> str:
         return self.model_version.label_display(self.label)
+
+    @property
+    def possible_displays(self) -> list[str]:
+        return [self.model_version.label_display(code) for code in self.possible_labels]
+
+    @property
+    def opinion_display(self) -> str:
+        """What the model says, in words: its label, or the labels that it is unsure between."""
+        return unsure_display(self.possible_displays) if self.is_unsure else self.label_display
 
     @property
     def scores(self) -> list[tuple[str, str, float]]:

@@ -10,6 +10,7 @@ from diagnosis.models.scoped import SiteScopedQuerySet
 
 class Decision(models.TextChoices):
     CONFIRM = "confirm", "Confirmed the second opinion"
+    DECIDE = "decide", "Decided where the second opinion named several labels"
     OVERRIDE = "override", "Overrode the second opinion"
     UNAIDED = "unaided", "Read without a second opinion"
 
@@ -53,7 +54,8 @@ class Review(models.Model):
     reason = models.CharField(max_length=32, choices=OverrideReason, blank=True)
     note = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
     seen_predictions = models.JSONField(
-        help_text="What the reader had on screen: list of {prediction, label, model_version}; no label, no opinion."
+        help_text="What the reader had on screen: list of {prediction, label, possible_labels, model_version}; "
+        "no label, no opinion."
     )
     signed_at = models.DateTimeField(auto_now_add=True)
 

@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import OuterRef, Prefetch, Q, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery, TextChoices
 
 from diagnosis.models import (
     FINAL_STATUSES,
@@ -18,6 +18,7 @@ from diagnosis.models import (
     Patient,
     PcrResult,
     Prediction,
+    PredictionStatus,
     Review,
     Study,
     SymptomNote,
@@ -29,14 +30,30 @@ from diagnosis.models import (
 class SecondOpinion:
     """What the network says about a study as a whole.
 
-    ``label`` is empty where it says nothing (yet): no analysis is done, or the images' labels differ (``is_mixed``).
+    ``possible`` are the labels that are named for any of its images, code → name; empty where nothing is said (yet).
+    ``is_unsure``: the model could not rule out a second label for some image. ``is_mixed``: the images get different
+    opinions.
     """
 
     predictions: tuple[Prediction, ...]
-    label: str
-    label_display: str
+    possible: dict[str, str]
     is_pending: bool
+    is_unsure: bool
     is_mixed: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it names several labels: then there is nothing to confirm, a reader must choose."""
+        return len(self.possible) > 1
+
+    @property
+    def label(self) -> str:
+        """The one label that it names, or empty."""
+        return next(iter(self.possible)) if len(self.possible) == 1 else ""
+
+    @property
+    def label_display(self) -> str:
+        return self.possible.get(self.label, "")
 
     @property
     def has_label(self) -> bool:
@@ -44,17 +61,21 @@ class SecondOpinion:
 
     @property
     def has_failed(self) -> bool:
-        return not self.is_pending and any(p.can_run_again for p in self.predictions)
+        return not self.is_pending and any(p.status == PredictionStatus.FAILED for p in self.predictions)
 
     @property
-    def prediction_ids(self) -> list[str]:
-        return [str(prediction.pk) for prediction in self.predictions]
+    def is_refused(self) -> bool:
+        """Whether the model refused every image: there is no second opinion, and none will come by itself."""
+        return bool(self.predictions) and all(p.is_refused for p in self.predictions)
 
     @property
     def token(self) -> str:
         """Names exactly what is on screen: a signature sends it back, and does not count when it has changed."""
         return ",".join(
-            sorted(f"{p.pk}:{p.status if p.is_final else 'pending'}:{p.label}" for p in self.predictions)
+            sorted(
+                f"{p.pk}:{p.status if p.is_final else 'pending'}:{p.label}:{'+'.join(p.possible_labels)}"
+                for p in self.predictions
+            )
         )
 
 
@@ -72,15 +93,44 @@ def second_opinion(study: Study) -> SecondOpinion:
     """Of a study that came through ``studies_with_opinion`` this costs no query."""
     predictions = current_predictions(study.images.all())
     done = [prediction for prediction in predictions if prediction.is_done]
-    labels = {prediction.label for prediction in done}
-    agreed = done[0] if len(labels) == 1 else None
     return SecondOpinion(
         predictions=tuple(predictions),
-        label=agreed.label if agreed else "",
-        label_display=agreed.label_display if agreed else "",
+        possible={
+            code: prediction.model_version.label_display(code)
+            for prediction in done
+            for code in prediction.possible_labels
+        },
         is_pending=any(prediction.status not in FINAL_STATUSES for prediction in predictions),
-        is_mixed=len(labels) > 1,
+        is_unsure=any(prediction.is_unsure for prediction in done),
+        is_mixed=len({tuple(prediction.possible_labels) for prediction in done}) > 1,
     )
+
+
+class OpinionState(TextChoices):
+    """What a worklist is narrowed to."""
+
+    PENDING = "pending", "On its way"
+    LABEL = "label", "One label"
+    UNSURE = "unsure", "Unsure"
+    REFUSED = "refused", "Refused"
+    FAILED = "failed", "Failed"
+
+
+_UNSURE = Q(possible_labels__1__isnull=False)
+_STATES = {
+    OpinionState.PENDING: ~Q(status__in=FINAL_STATUSES),
+    OpinionState.LABEL: Q(status=PredictionStatus.DONE) & ~_UNSURE,
+    OpinionState.UNSURE: Q(status=PredictionStatus.DONE) & _UNSURE,
+    OpinionState.REFUSED: Q(status=PredictionStatus.REFUSED),
+    OpinionState.FAILED: Q(status=PredictionStatus.FAILED),
+}
+
+
+def studies_with_state(studies: QuerySet[Study], state: OpinionState) -> QuerySet[Study]:
+    """Those of ``studies`` with an image whose newest prediction is in this state."""
+    newest = Prediction.objects.filter(image=OuterRef("image")).order_by("-requested_at", "-id")
+    found = Prediction.objects.filter(_STATES[state], pk=Subquery(newest.values("pk")[:1]))
+    return studies.filter(Exists(found.filter(image__study=OuterRef("pk"))))
 
 
 def studies_with_opinion(studies: QuerySet[Study]) -> QuerySet[Study]:
@@ -112,9 +162,14 @@ def words_of(query: str) -> list[str]:
     return query.replace("\x00", "").replace(",", " ").split()
 
 
-def worklist(*, user: User, query: str = "") -> QuerySet[Study]:
-    """The studies that ``user`` may see, newest first; every word of ``query`` must match name, record number or accession."""
+def worklist(*, user: User, query: str = "", state: OpinionState | None = None) -> QuerySet[Study]:
+    """The studies that ``user`` may see, newest first; every word of ``query`` must match name, record number or accession.
+
+    ``state`` narrows them to those whose second opinion is in it.
+    """
     studies = Study.objects.visible_to(user)
+    studies: QuerySet[Study] = Study.objects.visible_to(user)
+        studies = studies_with_state(studies, state)
     for word in words_of(query):
         studies = studies.filter(
             Q(patient__person_name__icontains=word)

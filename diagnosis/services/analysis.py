@@ -51,7 +51,7 @@ def analysis_run(*, prediction_id: str) -> None:
             output = inference.analyse(file.read())
         prediction_record(actor=actor, prediction=prediction, output=output)
     except ImageRefused as refusal:
-        prediction_refuse(actor=actor, prediction=prediction, reason=str(refusal))
+        prediction_refuse(actor=actor, prediction=prediction, code=refusal.code, reason=str(refusal))
     except SoftTimeLimitExceeded:
         prediction_fail(actor=actor, prediction=prediction, reason=TOOK_TOO_LONG)
     except DatabaseError:

@@ -14,6 +14,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from diagnosis import policies
+from diagnosis.errors import Conflict, NotPossible
 from diagnosis.models import AuditAction, Image, ModelVersion, Prediction, PredictionStatus, Study, User
 from diagnosis.services import transitions
 from diagnosis.services.audit import audit_record
@@ -83,13 +84,18 @@ def prediction_request(*, actor: User, image: Image) -> Prediction | None:
 
 @transaction.atomic
 def prediction_run_again(*, actor: User, prediction: Prediction) -> Prediction:
-    """Queue a failed analysis once more. Raises ``Conflict`` when it is not in a failed state (any more)."""
+    """Queue an analysis that failed once more; where another model is active now, ask that one about the image instead.
+
+    Raises ``Conflict`` when there is nothing to run again (any more), ``NotPossible`` where no model could be asked.
+    """
     policies.require(actor, policies.Act.RUN_ANALYSIS, prediction.image.site)
     prediction = (
         Prediction.objects.select_for_update(of=("self",))
-        .select_related("image__study")
+        .select_related("image__study", "image__site", "model_version")
         .get(pk=prediction.pk)
     )
+    if prediction.can_run_again and not prediction.model_version.is_active:
+        return _ask_active_model(actor=actor, image=prediction.image)
     prediction.status = transitions.prediction_next(prediction.status, PredictionEvent.RUN_AGAIN)
     prediction.reason, prediction.attempts, prediction.finished_at = "", 0, None
     prediction.queued_at, prediction.lease_until = timezone.now(), None
@@ -97,6 +103,17 @@ def prediction_run_again(*, actor: User, prediction: Prediction) -> Prediction:
     study_apply(study=prediction.image.study, event=StudyEvent.ANALYSIS_REQUESTED)
     _dispatch(prediction)
     _audit(actor, AuditAction.ANALYSIS_REQUESTED, prediction, again=True)
+    return prediction
+
+
+def _ask_active_model(*, actor: User, image: Image) -> Prediction:
+    if Prediction.objects.filter(image=image, model_version__is_active=True).exists():
+        raise Conflict("The active model was asked about this image already. Reload the page.")
+    prediction = prediction_request(actor=actor, image=image)
+    if prediction is None:
+        raise NotPossible(
+            "No model is active, so none can be asked. Read the image without a second opinion."
+        )
     return prediction
 
 
@@ -141,24 +158,34 @@ def prediction_record(*, actor: User, prediction: Prediction, output: ModelOutpu
         probabilities=output.probabilities,
         operating_point=prediction.model_version.card.get("operating_point", {}),
         label=output.label,
+        possible_labels=output.possible_labels,
         activation_maps=maps.getvalue(),
         timings=output.timings,
         reason="",
     )
     if recorded:
         _study_settle(prediction.image.study)
-        _audit(actor, AuditAction.ANALYSIS_DONE, prediction, label=output.label)
+        _audit(
+            actor,
+            AuditAction.ANALYSIS_DONE,
+            prediction,
+            label=output.label,
+            possible_labels=output.possible_labels,
+        )
     return recorded
 
 
 @transaction.atomic
-def prediction_refuse(*, actor: User, prediction: Prediction, reason: str) -> bool:
-    """The image is not one the network may judge; ``reason`` is a sentence for the person."""
+def prediction_refuse(*, actor: User, prediction: Prediction, code: str, reason: str) -> bool:
+    """The image is not one the network may judge; ``reason`` is a sentence for the person, ``code`` the same for a program.
+
+    It stays refused for this model: only another model version is asked about the image again.
+    """
     policies.require(actor, policies.Act.RECORD_ANALYSIS, prediction.image.site)
-    recorded = _finish(prediction, PredictionEvent.REFUSE, reason=reason[:500])
+    recorded = _finish(prediction, PredictionEvent.REFUSE, reason=reason[:500], refusal_code=code[:64])
     if recorded:
         _study_settle(prediction.image.study)
-        _audit(actor, AuditAction.ANALYSIS_REFUSED, prediction)
+        _audit(actor, AuditAction.ANALYSIS_REFUSED, prediction, code=code)
     return recorded
 
 

@@ -47,6 +47,9 @@ def review_sign(
 ) -> Review:
     """Sign a read of ``study``; it is never edited afterwards.
 
+    Where the second opinion names one label a reader confirms or overrides it. Where it names several (the model is
+    unsure, or the images differ) there is nothing to confirm: a reader decides for one of them, or overrides all.
+
     ``opinion_token`` is ``SecondOpinion.token`` of what the reader had on screen. ``label`` may be left out when
     confirming. Raises ``Conflict`` when somebody else signed meanwhile or the opinion changed, ``ValidationError`` with
     field errors, ``NotPossible`` when the decision does not fit.
@@ -78,7 +81,12 @@ def review_sign(
         reason=reason,
         note=note.strip(),
         seen_predictions=[
-            {"prediction": str(p.pk), "label": p.label, "model_version": str(p.model_version)}
+            {
+                "prediction": str(p.pk),
+                "label": p.label,
+                "possible_labels": p.possible_labels,
+                "model_version": str(p.model_version),
+            }
             for p in opinion.predictions
         ],
     )
@@ -101,6 +109,7 @@ def review_sign(
             "label": review.label,
             "reason": review.reason,
             "opinion": opinion.label,
+            "possible_labels": list(opinion.possible),
         },
     )
     return review
@@ -108,25 +117,44 @@ def review_sign(
 
 def _label_require(*, decision: str, label: str, opinion: SecondOpinion, labels: dict[str, str]) -> str:
     """The label that is signed; raises when the decision does not fit the opinion on screen."""
-    if decision == Decision.CONFIRM:
-        if not opinion.has_label:
-            raise NotPossible("There is no single second opinion to confirm. Choose a label of your own.")
-        if label not in ("", opinion.label):
-            raise ValidationError(
-                {"label": "To confirm means to sign the second opinion's label. Override it instead."}
-            )
-        return opinion.label
     if decision not in Decision.values:
-        raise ValidationError({"decision": "Choose to confirm or to override."})
+        raise ValidationError({"decision": "Choose to confirm, to decide or to override."})
+    if decision == Decision.CONFIRM:
+        return _confirmed(label, opinion)
     if label not in labels:
         raise ValidationError({"label": "Choose a label from the list."})
-    seen = {prediction.label for prediction in opinion.predictions if prediction.is_done}
-    if decision == Decision.UNAIDED and seen:
-        raise NotPossible("There is a second opinion for this study: confirm it or override it.")
-    if decision == Decision.OVERRIDE and not seen:
-        raise NotPossible("There is no second opinion to override. Sign your read without one.")
-    if decision == Decision.OVERRIDE and label == opinion.label:
-        raise ValidationError(
-            {"label": "This is the second opinion's own label. Press “Confirm”, or choose another label."}
-        )
+    if decision == Decision.UNAIDED and opinion.possible:
+        first = "choose one of its labels" if opinion.is_open else "confirm it"
+        raise NotPossible(f"There is a second opinion for this study: {first} or override it.")
+    if decision == Decision.DECIDE:
+        if not opinion.is_open:
+            raise NotPossible("The second opinion does not name several labels. Reload the page.")
+        if label not in opinion.possible:
+            raise ValidationError(
+                {
+                    "label": "This is none of the second opinion's labels. To sign it, override them with a reason."
+                }
+            )
+    if decision == Decision.OVERRIDE:
+        if not opinion.possible:
+            raise NotPossible("There is no second opinion to override. Sign your read without one.")
+        if label in opinion.possible:
+            how = "Sign it as your decision" if opinion.is_open else "Press “Confirm”"
+            raise ValidationError(
+                {"label": f"This is the second opinion's own label. {how}, or choose another label."}
+            )
     return label
+
+
+def _confirmed(label: str, opinion: SecondOpinion) -> str:
+    if opinion.is_open:
+        raise NotPossible(
+            "There is no single second opinion to confirm: it names several labels. Choose the label yourself."
+        )
+    if not opinion.has_label:
+        raise NotPossible("There is no second opinion to confirm. Choose a label of your own.")
+    if label not in ("", opinion.label):
+        raise ValidationError(
+            {"label": "To confirm means to sign the second opinion's label. Override it instead."}
+        )
+    return opinion.label

@@ -55,6 +55,7 @@ PCR: Mapping[str, Chip] = {
 
 _DECISION_ICONS: Mapping[str, str] = {
     Decision.CONFIRM: "check",
+    Decision.DECIDE: "check",
     Decision.OVERRIDE: "pen",
     Decision.UNAIDED: "eye",
 }
@@ -76,7 +77,11 @@ def priority_chip(study: Study) -> Chip | None:
 
 def prediction_chip(prediction: Prediction) -> Chip:
     chip = PREDICTION[prediction.status]
-    return Chip(chip.icon, prediction.label_display, chip.tone) if prediction.is_done else chip
+    if not prediction.is_done:
+        return chip
+    if prediction.is_unsure:
+        return Chip("question", prediction.opinion_display, "attention")
+    return Chip(chip.icon, prediction.opinion_display, chip.tone)
 
 
 def opinion_chip(opinion: SecondOpinion) -> Chip:
@@ -88,9 +93,8 @@ def opinion_chip(opinion: SecondOpinion) -> Chip:
         return PREDICTION[max(prediction.status for prediction in unfinished)]
     if opinion.is_mixed:
         return MIXED_OPINION
-    if opinion.has_label:
-        return Chip("network", opinion.label_display)
-    return prediction_chip(opinion.predictions[-1])
+    said = [prediction for prediction in opinion.predictions if prediction.is_done]
+    return prediction_chip((said or opinion.predictions)[-1])
 
 
 def pcr_chip(result: str | None) -> Chip:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.http import QueryDict
 from django.utils import timezone
 
 from diagnosis import policies
@@ -69,8 +70,9 @@ def image_panels(study: Study, opinion: SecondOpinion) -> list[ImagePanel]:
 class DecisionPanel:
     """What the reader may do now, or what a reader has done.
 
-    ``form`` is ``None`` for those who may not sign and once the study is read; ``kept`` then holds what was typed into a
-    form that came too late.
+    ``choice`` is the form with the labels of a second opinion that names several; ``form`` the one for a reading of one's
+    own. Both are ``None`` for those who may not sign and once the study is read; ``kept`` then holds what was typed into
+    a form that came too late.
     """
 
     review: Review | None
@@ -80,6 +82,7 @@ class DecisionPanel:
     can_confirm: bool
     is_pending: bool
     decision: str
+    choice: ReviewForm | None
     form: ReviewForm | None
     kept: ReviewForm | None
     problem: str
@@ -91,7 +94,9 @@ class DecisionPanel:
     @property
     def is_open(self) -> bool:
         """Whether the form of one's own reading is unfolded: there is nothing to confirm, or something to mend."""
-        return self.form is not None and (self.form.is_bound or not (self.can_confirm or self.is_pending))
+        if self.form is None:
+            return False
+        return self.form.is_bound or not (self.can_confirm or self.choice is not None or self.is_pending)
 
 
 def decision_panel(
@@ -100,7 +105,7 @@ def decision_panel(
     review = current_review(study)
     may_sign = policies.may(user, policies.Act.SIGN_REVIEW, study.site)
     takes_reads = may_sign and not study.is_read
-    decision = Decision.OVERRIDE if any(p.is_done for p in opinion.predictions) else Decision.UNAIDED
+    choice, form = _forms(study, opinion, bound) if takes_reads else (None, None)
     return DecisionPanel(
         review=review if study.is_read else None,
         earlier=[earlier for earlier in study.reviews.all() if not study.is_read or earlier != review],
@@ -109,16 +114,35 @@ def decision_panel(
         # While another image is still being analysed the opinion on the study is not the last word.
         can_confirm=takes_reads and opinion.has_label and not opinion.is_pending,
         is_pending=opinion.is_pending,
-        decision=decision,
-        form=(bound or review_form(study, opinion)) if takes_reads else None,
+        decision=_own_decision(opinion),
+        choice=choice,
+        form=form,
         kept=bound if bound and not takes_reads else None,
         problem=problem,
     )
 
 
-def review_form(study: Study, opinion: SecondOpinion, data: object = None) -> ReviewForm:
-    """An override offers every label but the network's own."""
-    labels = {code: name for code, name in reader_labels(study).items() if code != opinion.label}
+def _own_decision(opinion: SecondOpinion) -> Decision:
+    return Decision.OVERRIDE if opinion.possible else Decision.UNAIDED
+
+
+def _forms(
+    study: Study, opinion: SecondOpinion, bound: ReviewForm | None
+) -> tuple[ReviewForm | None, ReviewForm]:
+    """The form to choose among the labels of an open opinion, and the one for any other label; ``bound`` is one of them."""
+    chosen = bound if bound and bound.decides and opinion.is_open else None
+    own = bound if bound and chosen is None else None
+    choice = (chosen or ReviewForm(labels=opinion.possible, decides=True)) if opinion.is_open else None
+    return choice, own or review_form(study, opinion)
+
+
+def review_form(study: Study, opinion: SecondOpinion, data: QueryDict | None = None) -> ReviewForm:
+    """What was sent, or an empty form. To decide means to take one of the labels that an open opinion names; every other
+    reading offers the labels that it does not name.
+    """
+    if data is not None and data.get("decision") == Decision.DECIDE and opinion.is_open:
+        return ReviewForm(data, labels=opinion.possible, decides=True)
+    labels = {code: name for code, name in reader_labels(study).items() if code not in opinion.possible}
     return ReviewForm(data, labels=labels)
 
 

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from diagnosis.web.views import images, patients, studies, uploads, worklist
+from diagnosis.web.views import images, models, patients, studies, uploads, worklist
 
 app_name = "web"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -21,6 +21,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("studies/<uuid:study_id>/review/", studies.review, name="review"),
     path("predictions/<uuid:prediction_id>/run-again/", studies.run_again, name="run_again"),
     path("predictions/<uuid:prediction_id>/heat-map/<slug:label>.png", images.heat_map, name="heat_map"),
+    path("models/", models.model_list, name="models"),
+    path("models/<int:model_id>/", models.model_page, name="model"),
+    path("models/<int:model_id>/card.json", models.model_card, name="model_card"),
+    path("models/<int:model_id>/pictures/<slug:name>.png", models.model_picture, name="model_picture"),
     path("images/<uuid:image_id>/preview/", images.preview, name="preview"),
     path("images/<uuid:image_id>/thumbnail/", images.thumbnail, name="thumbnail"),
     path("images/<uuid:image_id>/original/", images.original, name="original"),

@@ -34,6 +34,9 @@ TABLE = {
     ("get", "image"): (200, 200, 200, 404, 401),
     ("get", "original"): (200, 200, 200, 404, 401),
     ("get", "preview"): (200, 200, 200, 404, 401),
+    # A model's card holds nothing of a patient.
+    ("get", "models"): (200, 200, 200, 200, 401),
+    ("get", "model"): (200, 200, 200, 200, 401),
     ("get", "prediction"): (200, 200, 200, 404, 401),
     ("post", "run_again"): (202, 202, 202, 404, 401),
     ("get", "heat_map"): (200, 200, 200, 404, 401),
@@ -63,6 +66,8 @@ def records(site, patient, study, prediction, lab_result, symptom_note):
         "image": f"images/{prediction.image.pk}/",
         "original": f"images/{prediction.image.pk}/original/",
         "preview": f"images/{prediction.image.pk}/preview/",
+        "models": "models/",
+        "model": f"models/{prediction.model_version.pk}/",
         "prediction": f"predictions/{prediction.pk}/",
         "run_again": f"predictions/{failed.pk}/run-again/",
         "heat_map": f"predictions/{prediction.pk}/heat-map/covid19/",

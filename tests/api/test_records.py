@@ -100,6 +100,56 @@ def test_a_study_is_shown_with_all_that_a_reader_needs(api, study, prediction, l
     assert {"code": "non_diagnostic", "display": "Image not diagnostic"} in body["reader_labels"]
 
 
+def test_an_unsure_opinion_names_its_labels_and_none_to_confirm(api, study, prediction):
+    Prediction.objects.update(possible_labels=["covid19", "normal"])
+    body = api.get(f"{STUDIES}{study.pk}/").json()
+    named = [{"code": "covid19", "display": "COVID-19"}, {"code": "normal", "display": "Normal"}]
+    opinion, shown = body["second_opinion"], body["images"][0]["prediction"]
+    assert (opinion["label"], opinion["unsure"], opinion["possible_labels"]) == ("", True, named)
+    assert (shown["label"], shown["unsure"], shown["possible_labels"]) == ("covid19", True, named)
+
+
+def test_a_refused_image_says_why_to_a_person_and_to_a_program(api, study, image):
+    PredictionFactory(image=image, refused=True)
+    body = api.get(f"{STUDIES}{study.pk}/").json()
+    shown = body["images"][0]["prediction"]
+    assert (shown["status"], shown["refusal_code"], shown["can_run_again"]) == (
+        "refused",
+        "not_frontal_chest",
+        False,
+    )
+    assert shown["reason"].startswith("This is not a frontal chest X-ray.")
+    assert (shown["scores"], shown["possible_labels"], shown["unsure"]) == ([], [], False)
+    opinion = body["second_opinion"]
+    assert (opinion["is_refused"], opinion["label"], opinion["possible_labels"]) == (True, "", [])
+
+
+def test_the_worklist_is_filtered_by_the_second_opinion(api, patient):
+    def study_with(**values):
+        study = StudyFactory(patient=patient)
+        PredictionFactory(image=ImageFactory(study=study), **values)
+        return str(study.pk)
+
+    wanted = {
+        "pending": study_with(),
+        "label": study_with(done=True),
+        "unsure": study_with(done=True, possible_labels=["covid19", "normal"]),
+        "refused": study_with(refused=True),
+        "failed": study_with(failed=True),
+    }
+    for state, pk in wanted.items():
+        assert ids(api.get(STUDIES, {"second_opinion": state})) == [pk]
+    assert api.get(STUDIES, {"second_opinion": "nonsense"}).status_code == 400
+
+
+def test_a_model_is_shown_with_its_labels_and_card(api, prediction):
+    version = prediction.model_version
+    [listed] = api.get("/api/v1/models/").json()["results"]
+    assert listed == api.get(f"/api/v1/models/{version.pk}/").json()
+    assert (listed["is_active"], listed["card"]) == (True, version.card)
+    assert [label["code"] for label in listed["labels"]] == ["covid19", "viral_pneumonia", "normal"]
+
+
 def test_a_study_whose_analysis_waits_says_so_and_shows_no_score(api, study, image):
     PredictionFactory(image=image)
     body = api.get(f"{STUDIES}{study.pk}/").json()

@@ -1,20 +1,23 @@
 """The row is the job: claimed once, brought to an end once, never lost."""
 
+import dataclasses
 import datetime as dt
 import uuid
 
 import numpy as np
 import pytest
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from diagnosis import inference
-from diagnosis.errors import Conflict
+from diagnosis.errors import Conflict, NotPossible
 from diagnosis.inference import ModelIntegrityError, ModelOutput
-from diagnosis.models import AuditEvent, OutboxMessage, Prediction, StudyStatus
+from diagnosis.models import AuditEvent, ModelVersion, OutboxMessage, Prediction, StudyStatus
 from diagnosis.services import outbox
 from diagnosis.services.accounts import system_user
 from diagnosis.services.analysis import analysis_run
+from diagnosis.services.model_versions import model_version_activate
 from diagnosis.services.predictions import (
     MAX_ATTEMPTS,
     prediction_claim,
@@ -134,10 +137,79 @@ def test_a_study_is_to_be_read_only_when_its_last_image_is_settled(prediction, n
 def test_an_image_the_network_may_not_judge_is_refused_with_its_reason(prediction, network):
     network(ImageRefused("several_frames", "The file holds several frames. Send a single image."))
     analysis_run(prediction_id=str(prediction.pk))
-    assert (fresh(prediction).status, fresh(prediction).reason) == (
+    refused = fresh(prediction)
+    assert (refused.status, refused.refusal_code, refused.reason) == (
         "refused",
+        "several_frames",
         "The file holds several frames. Send a single image.",
     )
+    assert (refused.label, refused.possible_labels, refused.probabilities) == ("", [], {})
+    assert refused.image.study.status == StudyStatus.TO_READ
+    assert AuditEvent.objects.get(action="analysis_refused").details["code"] == "several_frames"
+
+
+@pytest.fixture
+def refused(image):
+    return PredictionFactory(image=image, refused=True)
+
+
+def test_a_refused_image_is_never_tried_again_with_the_same_model(doctor, refused):
+    assert prediction_request(actor=doctor, image=refused.image) == refused
+    Prediction.objects.update(queued_at=timezone.now() - dt.timedelta(days=9))
+    assert predictions_requeue_stale(actor=system_user()) == 0
+    assert prediction_claim(prediction_id=str(refused.pk)) is None
+    with pytest.raises(Conflict):
+        prediction_run_again(actor=doctor, prediction=refused)
+    assert not OutboxMessage.objects.exists()
+    assert fresh(refused).status == "refused"
+
+
+def test_a_new_model_may_be_asked_about_an_image_that_another_refused(doctor, refused):
+    newer = another_model_is_activated()
+    assert fresh(refused).can_run_again
+    asked = prediction_run_again(actor=doctor, prediction=fresh(refused))
+    assert (asked.model_version, asked.status) == (newer, "queued")
+    assert OutboxMessage.objects.get().kwargs == {"prediction_id": str(asked.pk)}
+    assert fresh(refused).status == "refused"
+    with pytest.raises(Conflict, match="asked about this image already"):
+        prediction_run_again(actor=doctor, prediction=fresh(refused))
+
+
+def test_a_failed_analysis_of_an_earlier_model_is_run_again_by_the_active_one(doctor, image):
+    failed = PredictionFactory(image=image, failed=True)
+    newer = another_model_is_activated()
+    assert prediction_run_again(actor=doctor, prediction=failed).model_version == newer
+
+
+def test_without_an_active_model_a_refused_image_cannot_be_asked_about_again(doctor, refused):
+    ModelVersion.objects.update(is_active=False)
+    with pytest.raises(NotPossible, match="No model is active"):
+        prediction_run_again(actor=doctor, prediction=fresh(refused))
+
+
+def another_model_is_activated():
+    newer = ModelVersionFactory(name="covid4", is_active=False)
+    return model_version_activate(actor=system_user(), model_version=newer, reason="Better.")
+
+
+def test_the_labels_that_cannot_be_ruled_out_are_stored_and_on_record(prediction, network):
+    network(dataclasses.replace(OUTPUT, possible_labels=["covid19", "normal"]))
+    analysis_run(prediction_id=str(prediction.pk))
+    unsure = fresh(prediction)
+    assert (unsure.label, unsure.possible_labels, unsure.is_unsure) == (
+        "covid19",
+        ["covid19", "normal"],
+        True,
+    )
+    assert unsure.opinion_display == "Unsure: COVID-19 or Normal"
+    event = AuditEvent.objects.get(action="analysis_done")
+    assert event.details["possible_labels"] == ["covid19", "normal"]
+
+
+def test_the_database_refuses_a_finished_opinion_without_any_possible_label(prediction):
+    done = PredictionFactory(done=True)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Prediction.objects.filter(pk=done.pk).update(possible_labels=[])
 
 
 def test_an_unexpected_failure_shows_a_neutral_sentence_with_an_error_number(prediction, network, caplog):

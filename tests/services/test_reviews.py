@@ -105,7 +105,97 @@ def test_images_that_disagree_leave_nothing_to_confirm(radiologist, study):
     assert second_opinion(study).is_mixed
     with pytest.raises(NotPossible, match="no single second opinion"):
         confirm(radiologist, study)
-    assert override(radiologist, study, label="covid19").label == "covid19"
+    assert decide(radiologist, study, label="covid19").label == "covid19"
+
+
+@pytest.fixture
+def unsure_study(study):
+    """The model cannot tell whether it is COVID-19 or normal."""
+    Prediction.objects.update(possible_labels=["covid19", "normal"])
+    return study
+
+
+def decide(reader, study, **changes):
+    values = {"label": "normal", "opinion_token": token(study), **changes}
+    return review_sign(actor=reader, study=study, decision="decide", **values)
+
+
+def test_an_unsure_opinion_leaves_nothing_to_confirm(radiologist, unsure_study):
+    for label in ("", "covid19", "normal"):
+        with pytest.raises(NotPossible, match="no single second opinion to confirm"):
+            confirm(radiologist, unsure_study, label=label)
+    assert not Review.objects.exists()
+
+
+@pytest.mark.parametrize("label", ["covid19", "normal"])
+def test_a_reader_decides_for_one_of_the_labels_the_model_is_unsure_between_without_a_reason(
+    radiologist, unsure_study, label
+):
+    review = decide(radiologist, unsure_study, label=label)
+    assert (review.decision, review.label, review.reason) == ("decide", label, "")
+    assert review.seen_predictions[0]["possible_labels"] == ["covid19", "normal"]
+    event = AuditEvent.objects.get(action="review_signed")
+    assert event.details["opinion"] == ""
+    assert event.details["possible_labels"] == ["covid19", "normal"]
+
+
+@pytest.mark.parametrize("label", ["", "viral_pneumonia", "other_finding", "measles"])
+def test_to_decide_means_one_of_the_labels_that_are_named(radiologist, unsure_study, label):
+    with pytest.raises(ValidationError) as error:
+        decide(radiologist, unsure_study, label=label, note="A cavity.")
+    assert "label" in error.value.message_dict
+    assert not Review.objects.exists()
+
+
+def test_a_label_the_model_ruled_out_overrides_it_and_needs_a_reason(radiologist, unsure_study):
+    with pytest.raises(ValidationError) as error:
+        override(radiologist, unsure_study, label="viral_pneumonia", reason="")
+    assert "reason" in error.value.message_dict
+    assert override(radiologist, unsure_study, label="viral_pneumonia").decision == "override"
+
+
+@pytest.mark.parametrize("label", ["covid19", "normal"])
+def test_a_label_the_model_holds_possible_is_no_override(radiologist, unsure_study, label):
+    with pytest.raises(ValidationError, match="Sign it as your decision"):
+        override(radiologist, unsure_study, label=label)
+
+
+def test_a_reader_does_not_pass_over_an_unsure_opinion_as_unaided(radiologist, unsure_study):
+    with pytest.raises(NotPossible, match="choose one of its labels or override it"):
+        review_sign(
+            actor=radiologist,
+            study=unsure_study,
+            decision="unaided",
+            label="normal",
+            opinion_token=token(unsure_study),
+        )
+
+
+def test_where_one_label_is_named_there_is_nothing_to_decide_between(radiologist, study):
+    with pytest.raises(NotPossible, match="does not name several labels"):
+        decide(radiologist, study, label="covid19")
+
+
+def test_an_opinion_that_became_unsure_on_the_way_is_not_confirmed(radiologist, study):
+    shown = token(study)
+    Prediction.objects.update(possible_labels=["covid19", "normal"])
+    with pytest.raises(Conflict, match="changed while you were reading"):
+        confirm(radiologist, study, opinion_token=shown)
+    assert not Review.objects.exists()
+
+
+def test_a_refused_image_is_read_without_a_second_opinion(radiologist, site):
+    study = StudyFactory(patient=PatientFactory(site=site), status=StudyStatus.TO_READ)
+    PredictionFactory(image=ImageFactory(study=study), refused=True)
+    assert second_opinion(study).is_refused
+    with pytest.raises(NotPossible, match="no second opinion to confirm"):
+        confirm(radiologist, study)
+    with pytest.raises(NotPossible, match="no second opinion to override"):
+        override(radiologist, study)
+    review = review_sign(
+        actor=radiologist, study=study, decision="unaided", label="normal", opinion_token=token(study)
+    )
+    assert (review.decision, review.seen_predictions[0]["label"]) == ("unaided", "")
 
 
 def test_a_failed_analysis_does_not_keep_anybody_from_reading(radiologist, site):

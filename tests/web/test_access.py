@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from diagnosis.selectors.studies import second_opinion
 from diagnosis.web.urls import urlpatterns
-from tests.factories import ImageFactory, IncomingFileFactory, PredictionFactory
+from tests.factories import ImageFactory, IncomingFileFactory, ModelPictureFactory, PredictionFactory
 from tests.web.conftest import HTMX
 from tests.web.files import png, uploaded
 
@@ -29,6 +29,11 @@ TABLE = {
     ("get", "study_live"): (200, 200, 200, 404, 302),
     ("post", "review"): (403, 200, 403, 404, 401),
     ("post", "run_again"): (200, 200, 200, 404, 401),
+    # A model's card holds nothing of a patient: everybody who is logged in may read it.
+    ("get", "models"): (200, 200, 200, 200, 302),
+    ("get", "model"): (200, 200, 200, 200, 302),
+    ("get", "model_card"): (200, 200, 200, 200, 302),
+    ("get", "model_picture"): (200, 200, 200, 200, 302),
     ("get", "heat_map"): (200, 200, 200, 404, 302),
     ("get", "preview"): (200, 200, 200, 404, 302),
     ("get", "thumbnail"): (200, 200, 200, 404, 302),
@@ -54,6 +59,12 @@ def addresses(site, doctor, patient, study, image, prediction):
         "review": [study.pk],
         "run_again": [failed.pk],
         "heat_map": [prediction.pk, "covid19"],
+        "model": [prediction.model_version.pk],
+        "model_card": [prediction.model_version.pk],
+        "model_picture": [
+            prediction.model_version.pk,
+            ModelPictureFactory(model_version=prediction.model_version).name,
+        ],
         "preview": [image.pk],
         "thumbnail": [image.pk],
         "original": [image.pk],

@@ -121,7 +121,7 @@ def test_who_comes_too_late_sees_the_first_decision_and_keeps_the_note(
 
 def test_an_opinion_that_changed_meanwhile_is_not_confirmed_unseen(browser, radiologist, study, prediction):
     token = second_opinion(study).token
-    Prediction.objects.filter(pk=prediction.pk).update(label="normal")
+    Prediction.objects.filter(pk=prediction.pk).update(label="normal", possible_labels=["normal"])
     response = decide(browser(radiologist), study, "override", opinion_token=token, **TYPED)
     assert response.status_code == 409
     assert "The second opinion changed while you were reading. Nothing was signed" in text(response)

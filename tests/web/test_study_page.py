@@ -98,7 +98,7 @@ def test_without_a_model_the_page_says_to_read_without_one(browser, doctor, pati
 def test_different_labels_for_two_images_are_said(browser, doctor, study):
     PredictionFactory(image=ImageFactory(study=study), done=True, label="normal")
     page = text(browser(doctor).get(page_of(study)))
-    assert "The images of this study get different labels" in page
+    assert "The images of this study get different opinions" in page
     assert "Image 1" in page
     assert "Image 2" in page
 
@@ -129,7 +129,11 @@ def test_the_fragment_shows_the_result_as_soon_as_it_is_there(browser, doctor, p
     assert "0.81" not in text(client.get(live_of(study), headers=POLL))
     done = PredictionFactory.build(done=True, image=prediction.image)
     Prediction.objects.filter(pk=prediction.pk).update(
-        status="done", label="covid19", probabilities=done.probabilities, activation_maps=done.activation_maps
+        status="done",
+        label="covid19",
+        possible_labels=["covid19"],
+        probabilities=done.probabilities,
+        activation_maps=done.activation_maps,
     )
     assert "COVID-19 0.81" in text(client.get(live_of(study), headers=POLL))
 

@@ -47,9 +47,22 @@ class ModelVersionSerializer(serializers.ModelSerializer[ModelVersion]):
         read_only_fields = fields
 
 
+class ModelVersionDetailSerializer(ModelVersionSerializer):
+    labels = LabelSerializer(many=True, read_only=True)
+    card = serializers.DictField(read_only=True, help_text="The model's card: its figures, data and limits.")
+
+    class Meta(ModelVersionSerializer.Meta):
+        fields = ["id", *ModelVersionSerializer.Meta.fields, "is_active", "labels", "created_at", "card"]
+        read_only_fields = fields
+
+
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     model_version = ModelVersionSerializer(read_only=True)
     label_display = serializers.SerializerMethodField()
+    possible_labels = serializers.SerializerMethodField(
+        help_text="The labels that the model cannot rule out. More than one: it is unsure, whatever `label` says."
+    )
+    unsure = serializers.BooleanField(source="is_unsure", read_only=True)
     scores = serializers.SerializerMethodField(help_text="Empty until the analysis is done.")
     can_run_again = serializers.BooleanField(read_only=True)
     notice = serializers.SerializerMethodField()
@@ -57,13 +70,18 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     class Meta:
         model = Prediction
         fields = [
-            "id", "image", "status", "label", "label_display", "scores", "operating_point", "model_version", "reason",
-            "can_run_again", "timings", "requested_at", "finished_at", "notice",
+            "id", "image", "status", "label", "label_display", "possible_labels", "unsure", "scores", "operating_point",
+            "model_version", "reason", "refusal_code", "can_run_again", "timings", "requested_at", "finished_at", "notice",
         ]  # fmt: skip
         read_only_fields = fields
 
     def get_label_display(self, prediction: Prediction) -> str:
         return prediction.label_display if prediction.label else ""
+
+    @extend_schema_field(LabelSerializer(many=True))
+    def get_possible_labels(self, prediction: Prediction) -> list[dict[str, str]]:
+        pairs = zip(prediction.possible_labels, prediction.possible_displays, strict=True)
+        return [{"code": code, "display": display} for code, display in pairs]
 
     @extend_schema_field(ScoreSerializer(many=True))
     def get_scores(self, prediction: Prediction) -> list[dict[str, Any]]:
@@ -96,6 +114,11 @@ class ImageSerializer(serializers.ModelSerializer[Image]):
 class SeenPredictionSerializer(serializers.Serializer[Any]):
     prediction = serializers.UUIDField()
     label = serializers.CharField(allow_blank=True)  # type: ignore[assignment]
+    possible_labels = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="Not in reads signed before models could be unsure.",
+    )
     model_version = serializers.CharField()
 
 
@@ -113,7 +136,11 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
 
 
 class ReviewSignSerializer(InputSerializer):
-    decision = serializers.ChoiceField(choices=Decision.choices)
+    decision = serializers.ChoiceField(
+        choices=Decision.choices,
+        help_text="Where the second opinion names one label: `confirm` or `override`; several: `decide` for one of them or "
+        "`override` all; none: `unaided`.",
+    )
     opinion_token = serializers.CharField(
         allow_blank=True,
         max_length=10_000,
@@ -133,14 +160,27 @@ class SecondOpinionSerializer(serializers.Serializer[SecondOpinion]):
     """What the network says about the study as a whole."""
 
     label = serializers.CharField(  # type: ignore[assignment]
-        help_text="Empty while nothing is known, and where the images' labels differ."
+        help_text="Empty while nothing is known, and where several labels are named: then there is nothing to confirm."
     )
     label_display = serializers.CharField()
+    possible_labels = serializers.SerializerMethodField(
+        help_text="The labels named for any image. Of several, a reader decides for one or overrides all."
+    )
+    unsure = serializers.BooleanField(
+        source="is_unsure", help_text="The model cannot rule out a second label for some image."
+    )
     is_pending = serializers.BooleanField()
-    is_mixed = serializers.BooleanField(help_text="The labels of the study's images differ.")
+    is_mixed = serializers.BooleanField(help_text="The images of the study get different opinions.")
+    is_refused = serializers.BooleanField(
+        help_text="The model refused every image: no second opinion will come by itself."
+    )
     has_failed = serializers.BooleanField()
     token = serializers.CharField(help_text="Names exactly this opinion: send it back with a signature.")
     notice = serializers.SerializerMethodField()
+
+    @extend_schema_field(LabelSerializer(many=True))
+    def get_possible_labels(self, opinion: SecondOpinion) -> list[dict[str, str]]:
+        return [{"code": code, "display": display} for code, display in opinion.possible.items()]
 
     def get_notice(self, opinion: SecondOpinion) -> str:
         return NOTICE

@@ -23,6 +23,7 @@ class Command(BaseCommand):
                 sha256=model.sha256,
                 labels=model.card["labels"],
                 card=model.card,
+                files=inference.served_files(),
             )
         except (inference.ModelIntegrityError, OSError, ValueError) as error:
             raise CommandError(str(error)) from error

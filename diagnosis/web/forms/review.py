@@ -12,7 +12,10 @@ from diagnosis.web.forms.base import PortalForm
 
 
 class ReviewForm(PortalForm):
-    """``labels`` are what the reader may choose from; all else is checked when the read is signed."""
+    """``labels`` are what the reader may choose from; all else is checked when the read is signed.
+
+    ``decides``: they are the several labels of the second opinion, and need no reason.
+    """
 
     decision = forms.CharField(required=False, widget=forms.HiddenInput)
     opinion_token = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -20,8 +23,9 @@ class ReviewForm(PortalForm):
     reason = forms.CharField(label="Reason", required=False)
     note = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
 
-    def __init__(self, *args: Any, labels: Mapping[str, str], **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="review_%s", **kwargs)
+    def __init__(self, *args: Any, labels: Mapping[str, str], decides: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="choice_%s" if decides else "review_%s", **kwargs)
+        self.decides = decides
         self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
         self.fields["reason"].widget = forms.Select(
             choices=[("", "Choose a reason"), *OverrideReason.choices]

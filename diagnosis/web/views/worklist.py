@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from diagnosis import policies
 from diagnosis.models import Image, Study
 from diagnosis.selectors.studies import (
+    OpinionState,
     SecondOpinion,
     current_review,
     second_opinion,
@@ -67,7 +68,7 @@ def home(request: PersonRequest) -> HttpResponse:
     context = {
         "drop_zone": drop_zone(request.user),
         "groups": file_groups(request.user),
-        **_list(request, query, request.GET.get("page")),
+        **_list(request, query, _state(request.GET.get("opinion")), request.GET.get("page")),
     }
     return render(request, "worklist/home.html", context)
 
@@ -80,7 +81,8 @@ def search(request: PersonRequest) -> HttpResponse:
     request.session[QUERY] = query
     if not request.htmx:
         return redirect("web:home")
-    return render(request, "worklist/_list.html", _list(request, query, None))
+    state = _state(request.POST.get("opinion"))
+    return render(request, "worklist/_list.html", _list(request, query, state, None))
 
 
 @require_POST
@@ -95,11 +97,21 @@ def refresh(request: PersonRequest) -> HttpResponse:
     return render(request, "worklist/_rows.html", {"rows": rows, "poll": _is_pending(rows)})
 
 
-def _list(request: PersonRequest, query: str, page_number: str | None) -> dict[str, object]:
-    page: Page[Study] = Paginator(worklist(user=request.user, query=query), PAGE_SIZE).get_page(page_number)
+def _state(value: str | None) -> OpinionState | None:
+    """What the list is narrowed to. It says nothing about a patient, so it may stand in the address."""
+    return OpinionState(value) if value in OpinionState.values else None
+
+
+def _list(
+    request: PersonRequest, query: str, state: OpinionState | None, page_number: str | None
+) -> dict[str, object]:
+    studies = worklist(user=request.user, query=query, state=state)
+    page: Page[Study] = Paginator(studies, PAGE_SIZE).get_page(page_number)
     rows = [Row.of(study) for study in page]
     return {
         "query": query,
+        "state": state,
+        "states": OpinionState.choices,
         "page": page,
         "rows": rows,
         "poll": _is_pending(rows),

@@ -1,0 +1,153 @@
+"""What a section of the page is made of, and how figures are read from a card and written.
+
+A card is data of a trained model: of any format, perhaps older than this code. Nothing here raises for what is missing
+or has another shape; it is then said to be not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+NOT_MEASURED = "not measured"
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The first cell of a row names it. A figure is text, ready to be shown."""
+
+    caption: str
+    head: Row
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """``alt`` states the main figure of the plot, for those who do not see it."""
+
+    name: str
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One heading. ``plain`` says in plain words what the figures below it mean and how far they go."""
+
+    slug: str
+    title: str
+    plain: str
+    level: int = 2
+    facts: Sequence[Row] = field(default_factory=list)
+    points: Sequence[str] = field(default_factory=list)
+    tables: Sequence[Table] = field(default_factory=list)
+    pictures: Sequence[Picture] = field(default_factory=list)
+    is_container: bool = False
+
+    @property
+    def is_measured(self) -> bool:
+        return self.is_container or any((self.facts, self.points, self.tables, self.pictures))
+
+
+def at(value: Any, *keys: str) -> Any:
+    """What lies in nested dictionaries under ``keys``; ``None`` where there is no such thing."""
+    for key in keys:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(key)
+    return value
+
+
+def entries(value: Any, *keys: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The dictionaries in the dictionary under ``keys``, by name."""
+    found = at(value, *keys)
+    if isinstance(found, dict):
+        yield from ((str(name), entry) for name, entry in found.items() if isinstance(entry, dict))
+
+
+def texts(value: Any, *keys: str) -> list[str]:
+    """The list of sentences under ``keys``."""
+    found = at(value, *keys)
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
+
+
+def number(value: Any) -> float | None:
+    """``value`` where it is a number; JSON's true and false are none."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def count(value: Any) -> str:
+    """“3,055”."""
+    found = number(value)
+    return NOT_MEASURED if found is None else f"{found:,.0f}"
+
+
+def decimals(value: Any, places: int = 3) -> str:
+    """“0.012”."""
+    found = number(value)
+    return NOT_MEASURED if found is None else f"{found:.{places}f}"
+
+
+def per_cent(value: Any) -> str:
+    """“95.4 %”."""
+    found = number(value)
+    return NOT_MEASURED if found is None else f"{100 * found:.1f} %"
+
+
+def share(entry: Any, *, counts: bool = True) -> str:
+    """A share with its 95 % interval and counts: “90.8 % (88.3 to 92.7), 610 of 672”."""
+    text = per_cent(at(entry, "value"))
+    if text == NOT_MEASURED:
+        return text
+    low, high = _interval(entry)
+    if low is not None and high is not None:
+        text += f" ({100 * low:.1f} to {100 * high:.1f})"
+    right, total = number(at(entry, "correct")), number(at(entry, "total"))
+    return f"{text}, {right:,.0f} of {total:,.0f}" if counts and right is not None and total else text
+
+
+def area(entry: Any) -> str:
+    """A figure in 0..1 with its 95 % interval: “0.991 (0.989 to 0.994)”."""
+    text = decimals(at(entry, "value"))
+    low, high = _interval(entry)
+    return text if low is None or high is None else f"{text} ({low:.3f} to {high:.3f})"
+
+
+def _interval(entry: Any) -> tuple[float | None, float | None]:
+    found = at(entry, "interval_95")
+    return (
+        (number(found[0]), number(found[1])) if isinstance(found, list) and len(found) == 2 else (None, None)
+    )
+
+
+def rows_of(table: Table) -> list[Table]:
+    """``table``, unless it has no row."""
+    return [table] if table.rows else []
+
+
+def words(code: str) -> str:
+    """A name in a card as words: “only_lungs” → “only lungs”."""
+    return code.replace("_", " ")
+
+
+def flattened(value: Any, *path: str) -> Iterator[Row]:
+    """(name, figure) of everything in nested dictionaries: for blocks whose shape is not known here."""
+    if not isinstance(value, dict):
+        text = value if isinstance(value, str) else _plain(value)
+        if text:
+            yield (", ".join(words(part) for part in path), text)
+    elif number(value.get("value")) is not None:
+        yield (", ".join(words(part) for part in path), share(value) if "correct" in value else area(value))
+    else:
+        for name, inner in value.items():
+            yield from flattened(inner, *path, str(name))
+
+
+def _plain(value: Any) -> str:
+    found = number(value)
+    if found is None:
+        return ""
+    return f"{found:,.0f}" if found == int(found) else f"{found:.3f}"
