@@ -167,8 +167,8 @@ def worklist(*, user: User, query: str = "", state: OpinionState | None = None) 
 
     ``state`` narrows them to those whose second opinion is in it.
     """
-    studies = Study.objects.visible_to(user)
     studies: QuerySet[Study] = Study.objects.visible_to(user)
+    if state is not None:
         studies = studies_with_state(studies, state)
     for word in words_of(query):
         studies = studies.filter(
