@@ -22,10 +22,10 @@ DEPLOY_CHECK_ENV = CXR_MODE=production ALLOWED_HOSTS=portal.example DATABASE_URL
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test e2e lint format lock clean
+.PHONY: help run test e2e lint format lock clean bench-model
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUNTIME) $(BUILT) ## Start the portal with demo patients: PORT=8000, DEMO=/path/to/images
 	@exec $(BIN)/python manage.py portal --port $(PORT) $(if $(DEMO),--demo "$(DEMO)")
@@ -35,6 +35,9 @@ test: $(DEV_TOOLS) $(BUILT) ## Run the whole suite; REQUIRE_SERVICES=1 makes a m
 
 e2e: $(DEV_TOOLS) $(BUILT) ## Run only the tests that drive a browser
 	$(BIN)/python -m pytest -m e2e $(ARGS)
+
+bench-model: $(DEV_TOOLS) ## Measure the served model against its goals: DATA=/path/to/data, ARGS=--json, ARGS=--train
+	@$(BIN)/python -m benchmarks.model $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 lint: $(DEV_TOOLS) $(BUILT) ## Check style, types, templates, migrations and the production settings
 	$(BIN)/ruff check

@@ -101,6 +101,7 @@ def main() -> int:
             )
         )
     else:
+        print(f"MODEL is {folder}, DATA is {options.data}, WORK is {options.work}.\n")
         print(table(lines, folder.name))
         for command in failed:
             print(f"Could not be measured: {command}", file=sys.stderr)
