@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ml.training.config import Config, Schedule
+from ml.training.config import Config
 from ml.training.network import SCORES, StyleMixing, build_network
 from ml.training.pipeline import fixed_batches, training_batches
 from ml.training.plots import training_curves
@@ -108,8 +108,14 @@ def _replace(path: Path, write: Any) -> None:
     temporary.replace(path)
 
 
-def _trainee(network: keras.Model, schedule: Schedule, steps: int) -> keras.Model:
-    """The part of the network that learns, with an optimizer whose state a checkpoint can be loaded into."""
+def trainee(config: Config, *, steps: int) -> keras.Model:
+    """The network as it learns `config.classes`, with an optimizer whose state a checkpoint can be loaded into.
+
+    `steps`: batches in an epoch. It takes squares of any size and computes in the schedule's precision.
+    """
+    schedule = config.schedule
+    with _precision("mixed_bfloat16" if schedule.mixed_precision else "float32"):
+        network = build_network(size=None, n_classes=len(config.classes), **vars(config.network))
     warm_up = min(schedule.warm_up_epochs, schedule.epochs - 1)
     rate = keras.optimizers.schedules.CosineDecay(
         schedule.learning_rate / 20 if warm_up else schedule.learning_rate,
@@ -119,11 +125,11 @@ def _trainee(network: keras.Model, schedule: Schedule, steps: int) -> keras.Mode
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=schedule.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    trainee = keras.Model(network.input, network.output[SCORES])
+    model = keras.Model(network.input, network.output[SCORES])
     # XLA is slower than oneDNN on a CPU.
-    trainee.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
-    optimizer.build(trainee.trainable_variables)
-    return trainee
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    optimizer.build(model.trainable_variables)
+    return model
 
 
 def fit(
@@ -166,19 +172,17 @@ def fit(
             balance=config.balance,
             lungs=lungs[training] if lungs is not None and config.augmentation.other_surroundings else None,
         )
-        with _precision("mixed_bfloat16" if schedule.mixed_precision else "float32"):
-            network = build_network(size=None, n_classes=n_classes, **vars(config.network))
-            trainee = _trainee(network, schedule, steps)
+        model = trainee(config, steps=steps)
         if state:
-            trainee.load_weights(folder / state["checkpoint"])
+            model.load_weights(folder / state["checkpoint"])
         elif start_from:
             with warnings.catch_warnings():
                 # That the last layer of another label set does not fit is what is wanted.
                 warnings.filterwarnings("ignore", message="A total of|.*could not be loaded")
-                trainee.load_weights(start_from, skip_mismatch=True)
+                model.load_weights(start_from, skip_mismatch=True)
         counts = np.bincount(labels[validation], minlength=n_classes)
         weights = (len(validation) / np.maximum(counts, 1) / n_classes)[labels[validation]]
-        trainee.fit(
+        model.fit(
             batches,
             initial_epoch=len(history),
             epochs=schedule.epochs,
