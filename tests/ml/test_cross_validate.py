@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.model import lines_of
 from ml.cli import main
 from ml.training import cross_validate as module
 from ml.training.config import Config, Network, load_config
@@ -232,6 +233,8 @@ def test_a_start_gives_the_network_and_the_first_weights(
         load_config(config_file), data=data, source="darkcovidnet", folds=2, work=tmp_path / "work",
         protocols=(PUBLISHED,), start_from=before,
     )  # fmt: skip
+    (line,) = [line for line in lines_of({"darkcovidnet-pretrained": figures}) if line.value is not None]
+    assert line.value == figures["published"]["mean_accuracy"]
     assert figures["protocol"]["size"] == 24
     assert figures["protocol"]["network"]["stem"] == 6
     assert figures["protocol"]["start_from"]["left_out"] == ["darkcovidnet"]
