@@ -248,7 +248,7 @@ def evidence_inside(
     mass = heat.sum(axis=(1, 2))
     inside = (heat * lungs).sum(axis=(1, 2)) / np.maximum(mass, np.finfo(np.float32).tiny)
     area = lungs.mean(axis=(1, 2))
-    result = {}
+    result: dict[str, Any] = {}
     for code in sorted(set(truth)):
         here = (truth == code) & (mass > 0) & (area > 0)
         count = int(here.sum())

@@ -110,7 +110,7 @@ def cross_validate(
 
     Every file of the set counts, copies too, as published. The schedule is fixed: the weights tested are those
     after the last epoch, and no image of the tested fold is looked at before. `start_from` (see `read_start`)
-    gives the first weights and, with them, the network and the size of its input. Interrupted, the same call goes on
+    gives the first weights and, with them, the network's shape and the size of its input. Interrupted, the same call goes on
     from `work`. Raises ValueError for labels that are not there, and for a `work` folder of another run.
     """
     images = list_images(data, [source])
@@ -120,7 +120,12 @@ def cross_validate(
         raise ValueError(f"{source} holds no image of: {', '.join(sorted(missing))}.")
     weights, began = read_start(start_from, source) if start_from else (None, None)
     if began:
-        config = replace(config, network=Network(**began["network"]), size=began["size"])
+        shape = {
+            **began["network"],
+            "dropout": config.network.dropout,
+            "style_mixing": config.network.style_mixing,
+        }
+        config = replace(config, network=Network(**shape), size=began["size"])
     manifest = add_hashes(images, data)
     asked = _asked(config, manifest, source=source, folds=folds, began=began)
     _claim(work, asked)
