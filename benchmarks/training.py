@@ -30,38 +30,42 @@ def measure(config: Config) -> dict[str, Any]:
     import tensorflow as tf
 
     from ml.training.fit import trainee
-    from ml.training.pipeline import training_batches
+    from ml.training.pipeline import TrainingInput
 
     random = np.random.default_rng(0)
     images = (STEPS + WARM_UP) * config.schedule.batch
-    batches, _ = training_batches(
+    rows = TrainingInput(
         random.integers(0, 255, (images, config.size, config.size), dtype=np.uint8),
         np.arange(images) % len(config.classes),
         np.array(["all"] * images),
         targets={},
         augmentation=config.augmentation,
         schedule=config.schedule,
-        first_epoch=config.schedule.small_epochs,
         seed=0,
         lungs=np.zeros((images, 96, 96), np.uint8) if config.augmentation.other_surroundings else None,
     )
+    first = config.schedule.small_epochs
+
+    def batches() -> Any:
+        return iter(rows.batches(first, config.schedule.epochs, config.size))
+
     model = trainee(config, steps=STEPS)
 
-    def seconds(rows: Any, step: Any) -> float:
-        for row in itertools.islice(rows, WARM_UP):
+    def seconds(those: Any, step: Any) -> float:
+        for row in itertools.islice(those, WARM_UP):
             step(row)
         started = time.perf_counter()
-        for row in itertools.islice(rows, STEPS):
+        for row in itertools.islice(those, STEPS):
             step(row)
         return (time.perf_counter() - started) / STEPS
 
-    ready = next(iter(batches))
+    ready = next(batches())
     # Network, both, network, both: what else the machine does falls on both alike.
     figures: dict[str, list[float]] = {"input": [], "network": [], "both": []}
     for _ in range(2):
         figures["network"].append(seconds(itertools.repeat(ready), lambda row: model.train_on_batch(*row)))
-        figures["both"].append(seconds(iter(batches), lambda row: model.train_on_batch(*row)))
-    figures["input"].append(seconds(iter(batches), lambda row: tf.reduce_sum(row[0])))
+        figures["both"].append(seconds(batches(), lambda row: model.train_on_batch(*row)))
+    figures["input"].append(seconds(batches(), lambda row: tf.reduce_sum(row[0])))
     best = {name: min(values) for name, values in figures.items()}
     return {
         "size": config.size,

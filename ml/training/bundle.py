@@ -22,9 +22,11 @@ from ml.evaluation.calibration import fit_temperature
 from ml.evaluation.card import complete
 from ml.preprocessing import Preprocessing
 from ml.serving.folder import KERAS, ONNX, PREPROCESSING, SPLIT
+from ml.serving.novelty import NOVELTY
 from ml.training import plots
 from ml.training.config import Config
 from ml.training.export import export_onnx, fold_temperature, logits_of
+from ml.training.novelty import novelty_of
 from ml.training.work import DRAFT
 
 
@@ -61,6 +63,8 @@ def write_model_folder(
     network.save(draft / KERAS)
     export_onnx(network, draft / ONNX)
     preprocessing.to_json(draft / PREPROCESSING)
+    novelty, novelty_card = novelty_of(network, manifest, squares, seed=config.seed)
+    (draft / NOVELTY).write_bytes(novelty.to_bytes())
     history.round(5).to_csv(draft / "history.csv", index=False)
     unseen, unseen_card = _unseen(config, manifest, data)
     save_split(pd.concat([manifest, unseen], ignore_index=True), draft / SPLIT)
@@ -90,6 +94,7 @@ def write_model_folder(
             "duplicates": duplicates,
             **({"unseen_source": unseen_card} if unseen_card else {}),
         },
+        "novelty": novelty_card,
         "training": {
             "configuration": {
                 key: value for key, value in config.to_dict().items() if key not in ("labels", "limits")

@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from ml.training.config import Config
+from ml.training.config import Config, Schedule
 from ml.training.network import SCORES, StyleMixing, build_network
-from ml.training.pipeline import fixed_batches, training_batches
+from ml.training.pipeline import TrainingInput, fixed_batches
 from ml.training.plots import training_curves
 from ml.training.work import BEST, CURVES, HISTORY, STATE
 
@@ -55,21 +55,26 @@ class Checkpoint(keras.callbacks.Callback):
     leaves either this epoch's state or the one before.
     """
 
-    def __init__(self, folder: Path, patience: int, history: list[dict[str, float]], seconds: float) -> None:
+    def __init__(
+        self, folder: Path, patience: int, history: list[dict[str, float]], size: int, seconds: float
+    ) -> None:
         super().__init__()
-        self.folder, self.patience, self.history = folder, patience, history
+        self.folder, self.patience, self.history, self.size = folder, patience, history, size
         self.before, self.started = seconds, time.monotonic()
 
+    @property
+    def seconds(self) -> float:
+        """Spent on this training, earlier runs included."""
+        return self.before + time.monotonic() - self.started
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        earlier = min((row["val_loss"] for row in self.history), default=np.inf)
-        row = {"epoch": epoch + 1, **{key: float(value) for key, value in (logs or {}).items()}}
-        self.history.append(row)
-        if row["val_loss"] < earlier:
+        figures = {key: float(value) for key, value in (logs or {}).items()}
+        self.history.append({"epoch": epoch + 1, "size": self.size, **figures})
+        if best_epoch(self.history) == epoch + 1:
             _replace(self.folder / BEST, self.model.save_weights)
         name = f"epoch-{epoch + 1:03d}.weights.h5"
         _replace(self.folder / name, self.model.save_weights)
-        seconds = self.before + time.monotonic() - self.started
-        state = {"checkpoint": name, "history": self.history, "seconds": round(seconds, 1)}
+        state = {"checkpoint": name, "history": self.history, "seconds": round(self.seconds, 1)}
         _replace(self.folder / STATE, lambda path: Path(path).write_text(json.dumps(state), encoding="utf-8"))
         history = pd.DataFrame(self.history)
         _replace(self.folder / HISTORY, lambda path: history.to_csv(path, index=False))
@@ -96,9 +101,19 @@ class SeededLayers(keras.callbacks.Callback):
                 layer.seed_generator.state.assign([self.seed, epoch << 16])
 
 
+def _of_last_size(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    """The epochs whose validation loss can be compared: a network judges squares of another size differently."""
+    return [row for row in history if row["size"] == history[-1]["size"]]
+
+
+def best_epoch(history: list[dict[str, float]]) -> int:
+    """The epoch with the lowest validation loss, of those on squares of the last epoch's size."""
+    return int(min(_of_last_size(history), key=lambda row: row["val_loss"])["epoch"])
+
+
 def has_stalled(history: list[dict[str, float]], patience: int) -> bool:
-    """Whether the last `patience` epochs brought no better validation loss."""
-    losses = [row["val_loss"] for row in history]
+    """Whether the last `patience` epochs on squares of one size brought no better validation loss."""
+    losses = [row["val_loss"] for row in _of_last_size(history)] if history else []
     return len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
 
 
@@ -148,7 +163,7 @@ def fit(
     spent.
 
     `images`: uint8 (n, size, size); `labels` (n,): numbers in `config.classes`; `strata` (n,); `training`,
-    `validation`: positions in them; `lungs`: see `training_batches`; `start_from`: weights of a network of the same
+    `validation`: positions in them; `lungs`: see `TrainingInput`; `start_from`: weights of a network of the same
     shape to begin with, all but those of the last layer where its classes differ in number. The network returned
     names the labels alone, in full precision, with the weights of the epoch with the lowest validation loss, in
     which each class counts the same. `folder` holds the checkpoints; the same configuration and images must be
@@ -159,20 +174,20 @@ def fit(
     state = json.loads((folder / STATE).read_text()) if (folder / STATE).exists() else None
     history: list[dict[str, float]] = state["history"] if state else []
     schedule, n_classes = config.schedule, len(config.classes)
-    if len(history) < schedule.epochs and not has_stalled(history, schedule.patience):
-        batches, steps = training_batches(
+    last_phase = not history or history[-1]["size"] == config.size
+    if len(history) < schedule.epochs and not (last_phase and has_stalled(history, schedule.patience)):
+        rows = TrainingInput(
             images[training],
             labels[training],
             strata[training],
             targets=config.resampling,
             augmentation=config.augmentation,
             schedule=schedule,
-            first_epoch=len(history),
             seed=config.seed,
             balance=config.balance,
             lungs=lungs[training] if lungs is not None and config.augmentation.other_surroundings else None,
         )
-        model = trainee(config, steps=steps)
+        model = trainee(config, steps=rows.steps)
         if state:
             model.load_weights(folder / state["checkpoint"])
         elif start_from:
@@ -182,25 +197,41 @@ def fit(
                 model.load_weights(start_from, skip_mismatch=True)
         counts = np.bincount(labels[validation], minlength=n_classes)
         weights = (len(validation) / np.maximum(counts, 1) / n_classes)[labels[validation]]
-        model.fit(
-            batches,
-            initial_epoch=len(history),
-            epochs=schedule.epochs,
-            steps_per_epoch=steps,
-            shuffle=False,
-            verbose=0,
-            class_weight=_class_weights(labels[training], n_classes)
-            if config.balance == "class_weights"
-            else None,
-            validation_data=fixed_batches(images[validation], labels[validation], weights, 128),
-            callbacks=[
-                SeededLayers(config.seed),
-                Progress(steps, schedule.epochs, len(history)),
-                Checkpoint(folder, schedule.patience, history, state["seconds"] if state else 0.0),
-            ],
+        class_weight = (
+            _class_weights(labels[training], n_classes) if config.balance == "class_weights" else None
         )
+        spent = state["seconds"] if state else 0.0
+        for size, end_epoch, patience in _phases(schedule, config.size):
+            if len(history) >= end_epoch:
+                continue
+            checkpoint = Checkpoint(folder, patience, history, size, spent)
+            model.fit(
+                rows.batches(len(history), end_epoch, size),
+                initial_epoch=len(history),
+                epochs=end_epoch,
+                steps_per_epoch=rows.steps,
+                shuffle=False,
+                verbose=0,
+                class_weight=class_weight,
+                validation_data=fixed_batches(images[validation], labels[validation], weights, 128, size),
+                callbacks=[
+                    SeededLayers(config.seed),
+                    Progress(rows.steps, schedule.epochs, len(history)),
+                    checkpoint,
+                ],
+            )
+            spent = checkpoint.seconds
     seconds = json.loads((folder / STATE).read_text())["seconds"]
     return finished(config, folder / BEST), pd.DataFrame(history), seconds
+
+
+def _phases(schedule: Schedule, size: int) -> list[tuple[int, int, int]]:
+    """Size of the squares, the epoch to end before, and the patience, of the small epochs and of the others.
+
+    What is only the beginning is not stopped early.
+    """
+    small = [(schedule.small_size, schedule.small_epochs, schedule.epochs)] if schedule.small_epochs else []
+    return [*small, (size, schedule.epochs, schedule.patience)]
 
 
 def _class_weights(labels: np.ndarray, n_classes: int) -> dict[int, float]:

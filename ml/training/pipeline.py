@@ -14,99 +14,91 @@ from ml.training.config import Augmentation, Schedule
 from ml.training.resampling import resample, spread
 
 
-def training_batches(
-    images: np.ndarray,
-    labels: np.ndarray,
-    strata: np.ndarray,
-    *,
-    targets: dict[str, int],
-    augmentation: Augmentation,
-    schedule: Schedule,
-    first_epoch: int,
-    seed: int,
-    balance: str = "resampled",
-    lungs: np.ndarray | None = None,
-) -> tuple[tf.data.Dataset, int]:
-    """Augmented batches of the epochs from `first_epoch` to the schedule's last, and the number of batches in one
-    epoch.
+class TrainingInput:
+    """The augmented batches of a training, by epoch.
 
-    `images`: uint8 (n, size, size); `labels` (n,) class numbers; `strata` (n,) as for `resample`; `lungs`: uint8
-    (n, side, side), 255 where each image's lungs are, wanted by `other_surroundings`. Yields float32 (batch, size,
-    size, 1) in 0..1 and int32 (batch,); the first epochs of a schedule with a `small_size` have that size.
+    `images`: uint8 (n, size, size); `labels` (n,) class numbers; `strata` (n,) and `targets` as for `resample`;
+    `lungs`: uint8 (n, side, side), 255 where each image's lungs are, wanted by `other_surroundings`. `steps` is the
+    number of batches in one epoch.
     """
-    drawn = {} if balance == "class_weights" else targets
-    orders = [resample(strata, drawn, seed + epoch) for epoch in range(schedule.epochs)]
-    if balance == "balanced_batches":
-        orders = [spread(strata, order, seed + epoch) for epoch, order in enumerate(orders)]
-    batch = min(schedule.batch, len(orders[0]))
-    steps = len(orders[0]) // batch
-    order = np.concatenate([epoch[: steps * batch] for epoch in orders]).astype(np.int32).reshape(-1, batch)
-    pixels, classes = tf.constant(images), tf.constant(labels.astype(np.int32))
-    masks = None if lungs is None else tf.constant(lungs)
-    full = images.shape[1]
 
-    def load(number: tf.Tensor, positions: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-        square = tf.cast(tf.gather(pixels, positions), tf.float32)[..., tf.newaxis] / 255
-        if size != full:
-            square = tf.ensure_shape(
-                tf.image.resize(square, (size, size), antialias=True), (None, size, size, 1)
-            )
-        key = tf.stack([tf.constant(seed, tf.int32), tf.cast(number, tf.int32)])
-        if masks is not None:
-            lung = tf.cast(tf.gather(masks, positions), tf.float32)[..., tf.newaxis] / 255
-            square = _in_other_surroundings(square, lung, share=augmentation.other_surroundings, key=key)
-        return augment(square, augmentation, key), tf.gather(classes, positions)
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        strata: np.ndarray,
+        *,
+        targets: dict[str, int],
+        augmentation: Augmentation,
+        schedule: Schedule,
+        seed: int,
+        balance: str = "resampled",
+        lungs: np.ndarray | None = None,
+    ) -> None:
+        drawn = {} if balance == "class_weights" else targets
+        orders = [resample(strata, drawn, seed + epoch) for epoch in range(schedule.epochs)]
+        if balance == "balanced_batches":
+            orders = [spread(strata, order, seed + epoch) for epoch, order in enumerate(orders)]
+        batch = min(schedule.batch, len(orders[0]))
+        self.steps = len(orders[0]) // batch
+        whole = np.concatenate([order[: self.steps * batch] for order in orders])
+        self.order = whole.astype(np.int32).reshape(-1, batch)
+        self.pixels, self.classes = tf.constant(images), tf.constant(labels.astype(np.int32))
+        self.lungs = None if lungs is None else tf.constant(lungs)
+        self.augmentation, self.seed = augmentation, seed
 
-    def part(first: int, last: int, size: int) -> tf.data.Dataset:
-        numbers = tf.data.Dataset.range(first * steps, last * steps)
-        indices = tf.data.Dataset.from_tensor_slices(order[first * steps : last * steps])
-        rows = tf.data.Dataset.zip(numbers, indices)
-        return rows.map(partial(load, size=size), num_parallel_calls=2, deterministic=True)
+    def batches(self, first_epoch: int, end_epoch: int, size: int) -> tf.data.Dataset:
+        """The batches from `first_epoch` to before `end_epoch`: float32 (batch, size, size, 1) in 0..1 and int32
+        (batch,).
+        """
+        part = slice(first_epoch * self.steps, end_epoch * self.steps)
+        numbers = tf.data.Dataset.range(part.start, part.stop)
+        rows = tf.data.Dataset.zip(numbers, tf.data.Dataset.from_tensor_slices(self.order[part]))
+        load = partial(self._load, size=size)
+        return rows.map(load, num_parallel_calls=2, deterministic=True).prefetch(4)
 
-    border = schedule.small_epochs if schedule.small_size else 0
-    batches = part(max(first_epoch, border), schedule.epochs, full)
-    if first_epoch < border:
-        shape = (tf.TensorSpec((None, None, None, 1), tf.float32), tf.TensorSpec((None,), tf.int32))
-        batches = _of_any_size(part(first_epoch, border, schedule.small_size), shape).concatenate(
-            _of_any_size(batches, shape)
-        )
-    return batches.prefetch(4), steps
+    def _load(self, number: tf.Tensor, positions: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+        square = _sized(tf.gather(self.pixels, positions), size)
+        key = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(number, tf.int32)])
+        if self.lungs is not None:
+            lung = _sized(tf.gather(self.lungs, positions), size)
+            square = _in_other_surroundings(square, lung, share=self.augmentation.other_surroundings, key=key)
+        return augment(square, self.augmentation, key), tf.gather(self.classes, positions)
 
 
-def _of_any_size(batches: tf.data.Dataset, shape: tuple[tf.TensorSpec, ...]) -> tf.data.Dataset:
-    """Datasets can be put one after the other only where their shapes are said to be alike."""
-    return batches.map(
-        lambda *parts: tuple(
-            tf.ensure_shape(part, spec.shape) for part, spec in zip(parts, shape, strict=True)
-        )
-    )
+def _sized(pixels: tf.Tensor, size: int) -> tf.Tensor:
+    """Squares uint8 (n, side, side) as float32 (n, size, size, 1) in 0..1."""
+    square = tf.cast(pixels, tf.float32)[..., tf.newaxis] / 255
+    if pixels.shape[-1] != size:
+        square = tf.image.resize(square, (size, size), antialias=True)
+    return tf.ensure_shape(square, (None, size, size, 1))
 
 
 def _in_other_surroundings(
     squares: tf.Tensor, lungs: tf.Tensor, *, share: float, key: tf.Tensor
 ) -> tf.Tensor:
     """Lay the lungs of a share of the images into the picture of the next of the batch, brought to their grey."""
-    size = squares.shape[1]
-    shown = tf.image.resize(lungs, (size, size), "bilinear", antialias=True)
     other = tf.roll(squares, 1, axis=0)
     mean, variance = tf.nn.moments(squares, [1, 2], keepdims=True)
     other_mean, other_variance = tf.nn.moments(other, [1, 2], keepdims=True)
     scale = tf.sqrt((variance + 1e-4) / (other_variance + 1e-4))
     matched = tf.clip_by_value((other - other_mean) * scale + mean, 0.0, 1.0)
     unit = tf.random.stateless_uniform([tf.shape(squares)[0], 1, 1, 1], tf.add(key, [0, 83 << 24]))
-    return tf.where(unit < share, shown * squares + (1 - shown) * matched, squares)
+    return tf.where(unit < share, lungs * squares + (1 - lungs) * matched, squares)
 
 
-def fixed_batches(images: np.ndarray, labels: np.ndarray, weights: np.ndarray, batch: int) -> tf.data.Dataset:
-    """Batches for validation, in order and unchanged: pixels as above, class numbers, weight of each
-    image.
+def fixed_batches(
+    images: np.ndarray, labels: np.ndarray, weights: np.ndarray, batch: int, size: int
+) -> tf.data.Dataset:
+    """Batches for validation, in order and unchanged but for their size: pixels as above, class numbers, weight
+    of each image.
     """
     rows = tf.data.Dataset.from_tensor_slices((images, labels.astype(np.int32), weights.astype(np.float32)))
 
     def load(
-        square: tf.Tensor, label: tf.Tensor, weight: tf.Tensor
+        pixels: tf.Tensor, label: tf.Tensor, weight: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return tf.cast(square, tf.float32)[..., tf.newaxis] / 255, label, weight
+        return _sized(pixels, size), label, weight
 
     return rows.batch(batch).map(load, num_parallel_calls=2).prefetch(2)
 

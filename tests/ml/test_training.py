@@ -39,13 +39,13 @@ def numbered_images(count: int) -> np.ndarray:
 
 
 def epoch_contents(first_epoch: int, augmentation: Augmentation) -> list[np.ndarray]:
-    from ml.training.pipeline import training_batches
+    from ml.training.pipeline import TrainingInput
 
-    batches, _ = training_batches(
+    rows = TrainingInput(
         numbered_images(24), np.arange(24) % 2, np.array(["a", "b"] * 12), targets={"a": 16},
-        augmentation=augmentation, schedule=Schedule(epochs=3, batch=4, learning_rate=1.0), first_epoch=first_epoch, seed=5,
+        augmentation=augmentation, schedule=Schedule(epochs=3, batch=4, learning_rate=1.0), seed=5,
     )  # fmt: skip
-    return [images.numpy() for images, _ in batches]
+    return [images.numpy() for images, _ in rows.batches(first_epoch, 3, 16)]
 
 
 def test_a_resumed_input_goes_on_with_the_very_batches_that_were_left() -> None:
@@ -129,18 +129,20 @@ def test_local_contrast_goes_both_ways() -> None:
 def test_training_stops_when_the_last_epochs_brought_nothing() -> None:
     from ml.training.fit import has_stalled
 
-    history = [{"val_loss": loss} for loss in (0.9, 0.5, 0.6, 0.7)]
+    history = [{"size": 16, "val_loss": loss} for loss in (0.9, 0.5, 0.6, 0.7)]
     assert not has_stalled(history, patience=3)
     assert has_stalled(history, patience=2)
-    assert not has_stalled([*history, {"val_loss": 0.4}], patience=2)
+    assert not has_stalled([*history, {"size": 16, "val_loss": 0.4}], patience=2)
 
 
+@pytest.mark.parametrize("small", [{}, {"small_size": 8, "small_epochs": 1}], ids=["one size", "small squares first"])
 def test_a_killed_training_goes_on_to_the_result_of_an_unbroken_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import ml.training.fit as loop
 
-    config = load_config_from({**TINY, "size": 16, "unseen_source": None}, tmp_path)
+    schedule = {**TINY["schedule"], **small}
+    config = load_config_from({**TINY, "size": 16, "unseen_source": None, "schedule": schedule}, tmp_path)
     random = np.random.default_rng(2)
     images, labels = random.integers(0, 255, (48, 16, 16), dtype=np.uint8), np.arange(48) % 3
     run = functools.partial(

@@ -1,7 +1,6 @@
 """What a configuration can ask of a training beside the plain run: other diseases, sources held for the test, balance,
 small squares first, other surroundings, style mixing, and a start from another model."""
 
-import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -72,6 +71,7 @@ def test_small_squares_in_bfloat16_give_a_network_of_the_whole_size_in_full_prec
     config = config_of(tmp_path, schedule=schedule, network={**TINY["network"], "style_mixing": 0.5})
     network, history, _ = fit_of(config, tmp_path / "work")
     assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["size"].tolist() == [16, 16, 32]
     assert network.input_shape == (None, 32, 32, 1)
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
     assert (tmp_path / "work" / "curves.png").stat().st_size > 0
@@ -80,34 +80,44 @@ def test_small_squares_in_bfloat16_give_a_network_of_the_whole_size_in_full_prec
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_the_first_epochs_come_small_and_a_resumed_run_goes_on_with_the_same_batches() -> None:
-    from ml.training.pipeline import training_batches
+def test_a_resumed_run_goes_on_with_the_same_batches_of_whatever_size() -> None:
+    from ml.training.pipeline import TrainingInput
 
     images = np.broadcast_to(np.arange(24, dtype=np.uint8)[:, None, None], (24, 16, 16)).copy()
-    batches = functools.partial(
-        training_batches, images, np.arange(24) % 2, np.array(["a", "b"] * 12), targets={},
-        augmentation=Augmentation(noise=0.1), seed=5,
-        schedule=Schedule(epochs=3, batch=4, learning_rate=1.0, small_size=8, small_epochs=2),
+    rows = TrainingInput(
+        images, np.arange(24) % 2, np.array(["a", "b"] * 12), targets={}, augmentation=Augmentation(noise=0.1),
+        seed=5, schedule=Schedule(epochs=3, batch=4, learning_rate=1.0),
     )  # fmt: skip
-    whole = [pixels.numpy() for pixels, _ in batches(first_epoch=0)[0]]
-    rest = [pixels.numpy() for pixels, _ in batches(first_epoch=1)[0]]
-    assert [pixels.shape[1] for pixels in whole] == [8] * 12 + [16] * 6
+    whole = [pixels.numpy() for pixels, _ in rows.batches(0, 2, 8)]
+    rest = [pixels.numpy() for pixels, _ in rows.batches(1, 2, 8)]
+    assert [pixels.shape for pixels in whole] == [(4, 8, 8, 1)] * 12
     assert all((one == other).all() for one, other in zip(whole[6:], rest, strict=True))
+    assert [pixels.shape for pixels, _ in rows.batches(2, 3, 16)] == [(4, 16, 16, 1)] * 6
+
+
+def test_what_squares_of_another_size_were_judged_like_is_not_compared() -> None:
+    from ml.training.fit import best_epoch, has_stalled
+
+    losses = [(1, 16, 0.2), (2, 16, 0.1), (3, 32, 0.9), (4, 32, 0.5), (5, 32, 0.6)]
+    history = [{"epoch": epoch, "size": size, "val_loss": loss} for epoch, size, loss in losses]
+    assert best_epoch(history) == 4
+    assert best_epoch(history[:3]) == 3
+    assert not has_stalled(history, patience=2)
+    assert has_stalled(history, patience=1)
 
 
 def test_other_surroundings_keep_the_lungs_and_the_label_and_change_what_lies_around() -> None:
-    from ml.training.pipeline import training_batches
+    from ml.training.pipeline import TrainingInput
 
     random = np.random.default_rng(1)
     images = random.integers(40, 200, (8, 32, 32), dtype=np.uint8)
     lungs = np.zeros((8, 32, 32), np.uint8)
     lungs[:, 8:24, 8:24] = 255
-    change = Augmentation(other_surroundings=1.0)
-    batches, _ = training_batches(
-        images, np.arange(8), np.array(["a"] * 8), targets={}, augmentation=change, first_epoch=0, seed=5, lungs=lungs,
-        schedule=Schedule(epochs=1, batch=8, learning_rate=1.0),
+    rows = TrainingInput(
+        images, np.arange(8), np.array(["a"] * 8), targets={}, seed=5, lungs=lungs,
+        augmentation=Augmentation(other_surroundings=1.0), schedule=Schedule(epochs=1, batch=8, learning_rate=1.0),
     )  # fmt: skip
-    (shown, labels), *_ = batches
+    (shown, labels), *_ = rows.batches(0, 1, 32)
     own = images[labels.numpy()] / 255
     np.testing.assert_allclose(shown.numpy()[:, 9:23, 9:23, 0], own[:, 9:23, 9:23], atol=1e-5)
     assert (np.abs(shown.numpy()[:, :7, :, 0] - own[:, :7]) > 0.01).mean() > 0.9
@@ -208,5 +218,5 @@ def test_training_goes_on_from_a_model_that_never_saw_the_test_and_not_from_one_
     ]  # fmt: skip
     assert len(same) >= len(begun.trainable_weights) - 2
     moved = rows.assign(split=rows["split"].map({TRAIN: TEST, TEST: TRAIN, VALIDATION: VALIDATION}))
-    with pytest.raises(ValueError, match="learnt from .* images that this configuration tests on"):
+    with pytest.raises(ValueError, match=r"learnt from .* images that this configuration tests on"):
         starting_weights(trained.folder, pd.DataFrame(moved))
