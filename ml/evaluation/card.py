@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,8 @@ def complete(card: dict[str, Any], folder: Path, data: Path, *, temperature: flo
     if `data` does not hold the images of the split.
     """
     (folder / "plots").mkdir(exist_ok=True)
-    card = {key: value for key, value in card.items() if key not in ("conformal", "files")}
-    card |= {"format": CARD_FORMAT, "measured": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
+    kept = {key: value for key, value in card.items() if key not in ("conformal", "files")}
+    card = {"format": CARD_FORMAT, **kept, "measured": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")}
     # The network can only be loaded, and so measured, from a folder with a card.
     _dump(card, folder)
     model = load_model(folder)
@@ -76,7 +76,7 @@ def rewrite(
     folder: Path,
     data: Path,
     *,
-    more: dict[str, Callable[[ServedModel, Path, Path], Any]],
+    more: Mapping[str, Callable[[ServedModel, Path, Path], Any]],
     hold_out: list[Any],
 ) -> dict[str, Any]:
     """Measure a finished folder again and write its card, page and pictures anew; returns the card.
@@ -98,6 +98,8 @@ def rewrite(
             card["hold_out"] = hold_out
         card = complete(card, draft, data, temperature=card["calibration"]["temperature"])
         old = folder.with_name(f".{folder.name}.old")
+        # Left by a run that was killed after its last step but this.
+        shutil.rmtree(old, ignore_errors=True)
         folder.rename(old)
         try:
             draft.rename(folder)
