@@ -178,3 +178,57 @@ def test_confirming_weighs_no_more_on_the_page_than_overriding(browser, radiolog
     page = html(browser(radiologist).get(page_of(study)))
     assert '<button class="button button-wide" type="submit"><svg' in page
     assert '<summary class="button button-wide"><svg' in page
+
+
+@pytest.fixture
+def unsure_study(study):
+    Prediction.objects.update(possible_labels=["covid19", "normal"])
+    return type(study).objects.get(pk=study.pk)
+
+
+def test_an_unsure_opinion_offers_its_labels_and_nothing_to_confirm(browser, radiologist, unsure_study):
+    page = browser(radiologist).get(page_of(unsure_study))
+    said = text(page)
+    assert "Unsure: COVID-19 or Normal" in said
+    assert "The model is unsure, so there is nothing to confirm. The label is yours to choose." in said
+    assert "Confirm:" not in said
+    # The labels that are named need no reason; every other is an override with one.
+    assert filled_in(page)["decision"] == ["decide", "override"]
+    shown = html(page)
+    named, others = shown.split('name="decision" value="override"')
+    assert 'value="covid19"' in named.split('value="decide"')[1]
+    assert 'value="covid19"' not in others
+    assert 'value="viral_pneumonia"' in others
+    # No label is chosen beforehand: an unsure model must not lead the reader.
+    assert "checked" not in shown.split('value="decide"')[1]
+
+
+def test_a_decision_between_the_named_labels_is_signed_without_a_reason(browser, radiologist, unsure_study):
+    response = decide(browser(radiologist), unsure_study, "decide", label="normal", note="No opacity.")
+    assert response.status_code == 200
+    assert (
+        "Normal Decided where the second opinion named several labels No opacity. Signed by Rafael Reader"
+        in text(response)
+    )
+
+
+def test_a_decision_without_a_label_comes_back_with_what_was_typed(browser, radiologist, unsure_study):
+    response = decide(browser(radiologist), unsure_study, "decide", note="No opacity.")
+    assert response.status_code == 422
+    assert "Choose a label from the list." in text(response).split("None of these: override")[0]
+    assert "No opacity." in html(response).split('value="override"')[0]
+    assert 'id="own-reading" open' not in html(response)
+
+
+def test_an_unsure_opinion_is_not_confirmed_by_a_program_either(browser, radiologist, unsure_study):
+    response = decide(browser(radiologist), unsure_study, "confirm")
+    assert response.status_code == 400
+    assert "There is no single second opinion to confirm" in text(response)
+    assert not Review.objects.exists()
+
+
+def test_images_that_differ_are_decided_between_in_the_same_way(browser, radiologist, study):
+    PredictionFactory(image=ImageFactory(study=study), done=True, label="normal")
+    said = text(browser(radiologist).get(page_of(study)))
+    assert "The images get different labels, so there is nothing to confirm." in said
+    assert decide(browser(radiologist), study, "decide", label="normal").status_code == 200

@@ -90,6 +90,45 @@ def test_the_page_says_how_far_the_analysis_is(browser, doctor, patient, values,
     assert words in text(browser(doctor).get(page_of(study)))
 
 
+def test_a_refused_image_is_opened_read_and_never_offered_to_the_same_model_again(
+    browser, radiologist, patient
+):
+    study, prediction = with_prediction(patient, refused=True)
+    type(study).objects.update(status="to_read")
+    page = browser(radiologist).get(page_of(study))
+    said = text(page)
+    for words in (
+        "Refused This is not a frontal chest X-ray. Send the frontal image of the study.",
+        "There is no second opinion on this image, and this model is not asked about it again.",
+        "read it without one",
+        "Read without a second opinion",
+    ):
+        assert words in said
+    assert "Run again" not in said
+    assert "Show where the network looked" not in said
+    assert reverse("web:preview", args=[prediction.image.pk]) in html(page)
+    assert 'id="own-reading" open' in html(page)
+    assert run_again(browser(radiologist), prediction).status_code == 409
+
+
+def test_once_another_model_is_active_it_may_be_asked_about_a_refused_image(browser, doctor, patient):
+    _, prediction = with_prediction(patient, refused=True)
+    ModelVersion.objects.update(is_active=False)
+    newer = ModelVersionFactory(name="covid4")
+    study = prediction.image.study
+    assert "Ask the model that is active now" in text(browser(doctor).get(page_of(study)))
+    assert "Waiting" in text(run_again(browser(doctor), prediction, headers=HTMX))
+    asked = Prediction.objects.get(model_version=newer)
+    assert (asked.image, asked.status) == (prediction.image, "queued")
+
+
+def test_an_unsure_opinion_names_its_labels_first_and_its_scores_beside(browser, doctor, study, prediction):
+    Prediction.objects.update(possible_labels=["covid19", "viral_pneumonia", "normal"])
+    said = text(browser(doctor).get(page_of(study)))
+    assert "Unsure: COVID-19, Viral Pneumonia or Normal The model cannot rule out any of these labels" in said
+    assert "COVID-19 0.81 Viral Pneumonia 0.12 Normal 0.07" in said
+
+
 def test_without_a_model_the_page_says_to_read_without_one(browser, doctor, patient):
     study = ImageFactory(study__patient=patient).study
     assert "Read the image without one" in text(browser(doctor).get(page_of(study)))

@@ -64,6 +64,56 @@ def test_a_row_says_how_far_the_analysis_is(browser, doctor, patient, status, wo
     assert f" {words} " in rows
 
 
+OPINIONS = {
+    "pending": ({}, "Waiting"),
+    "label": ({"done": True}, "COVID-19"),
+    "unsure": ({"done": True, "possible_labels": ["covid19", "normal"]}, "Unsure: COVID-19 or Normal"),
+    "refused": ({"refused": True}, "Refused"),
+    "failed": ({"failed": True}, "Failed"),
+}
+
+
+@pytest.fixture
+def one_of_each(site):
+    return {
+        state: PredictionFactory(
+            image=ImageFactory(
+                study__patient__site=site, study__patient__person_name=f"{state.title()}^Example"
+            ),
+            **values,
+        )
+        for state, (values, _) in OPINIONS.items()
+    }
+
+
+@pytest.mark.parametrize("state", OPINIONS)
+def test_the_list_is_narrowed_to_one_kind_of_second_opinion(browser, doctor, one_of_each, state):
+    response = browser(doctor).get(HOME, {"opinion": state})
+    [row] = response.context["rows"]
+    assert row.study == one_of_each[state].image.study
+    assert row.opinion_chip.text == OPINIONS[state][1]
+    assert "1 study with the second opinion" in text(response)
+
+
+def test_a_later_opinion_on_the_same_image_counts_and_not_the_refusal_before(browser, doctor, one_of_each):
+    PredictionFactory(
+        image=one_of_each["refused"].image,
+        model_version__name="newer",
+        model_version__is_active=False,
+        done=True,
+    )
+    response = browser(doctor).get(HOME, {"opinion": "refused"})
+    assert response.context["rows"] == []
+    assert "No such study." in text(response)
+
+
+def test_a_search_stays_narrowed_and_a_kind_that_does_not_exist_narrows_nothing(browser, doctor, one_of_each):
+    client = browser(doctor)
+    response = client.post(SEARCH, {"q": "Example", "opinion": "unsure"}, headers=HTMX)
+    assert "1 study matches “ Example ” with the second opinion “Unsure”" in text(response)
+    assert len(client.get(HOME, {"opinion": "'; --"}).context["rows"]) == 5
+
+
 def test_an_outsider_sees_no_study_of_another_hospital(browser, outsider, study):
     page = text(browser(outsider).get(HOME))
     assert "Example" not in page

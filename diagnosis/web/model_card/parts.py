@@ -131,23 +131,3 @@ def rows_of(table: Table) -> list[Table]:
 def words(code: str) -> str:
     """A name in a card as words: “only_lungs” → “only lungs”."""
     return code.replace("_", " ")
-
-
-def flattened(value: Any, *path: str) -> Iterator[Row]:
-    """(name, figure) of everything in nested dictionaries: for blocks whose shape is not known here."""
-    if not isinstance(value, dict):
-        text = value if isinstance(value, str) else _plain(value)
-        if text:
-            yield (", ".join(words(part) for part in path), text)
-    elif number(value.get("value")) is not None:
-        yield (", ".join(words(part) for part in path), share(value) if "correct" in value else area(value))
-    else:
-        for name, inner in value.items():
-            yield from flattened(inner, *path, str(name))
-
-
-def _plain(value: Any) -> str:
-    found = number(value)
-    if found is None:
-        return ""
-    return f"{found:,.0f}" if found == int(found) else f"{found:.3f}"

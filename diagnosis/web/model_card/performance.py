@@ -17,6 +17,7 @@ from diagnosis.web.model_card.parts import (
     per_cent,
     rows_of,
     share,
+    texts,
     words,
 )
 
@@ -163,7 +164,7 @@ def hold_out(card: Card) -> Section:
     runs = card.at("hold_out")
     rows = [
         (
-            ", ".join(words(str(source)) for source in at(run, "protocol", "left_out") or []),
+            ", ".join(words(source) for source in texts(run, "protocol", "left_out")),
             words(str(at(run, "protocol", "control") or "none")),
             "left out" if where == "left_out" else "trained on",
             words(pair),
