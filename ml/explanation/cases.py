@@ -48,9 +48,10 @@ def read_cases(data: Path, split: Path | None = None) -> Cases:
     groups, seen = _groups(rows, data, split)
     names = [Path(path).stem for path in rows["path"]]
     return Cases(
-        names,
-        [read_grey((data / path).read_bytes()) for path in rows["path"]],
-        *(_outlines(data / FOLDER / kind, names) for kind in ("lesions", "lungs")),
+        names=names,
+        pixels=[read_grey((data / path).read_bytes()) for path in rows["path"]],
+        lesions=_outlines(data / FOLDER / "lesions", names),
+        lungs=_outlines(data / FOLDER / "lungs", names),
         findings=rows["label"].tolist(),
         groups=groups,
         seen=seen,

@@ -50,17 +50,11 @@ def others_lesions(cases: Cases) -> np.ndarray:
     return np.stack([blurred[cases.groups != group].mean(axis=0) for group in cases.groups])
 
 
-def everywhere(cases: Cases) -> np.ndarray:
-    """The same everywhere: its mass inside an outline is the outline's share of the image."""
-    return np.ones(cases.lesions.shape, np.float32)
-
-
 # Those whose map is a single place have no mass to speak of.
 POINTS = {"centre of the image": centre, "centre of gravity of the lungs": lungs_centroid}
 MAPS = {
     "best fixed place": others_lesions,
     "deepest place in the lungs": depth_in_lung,
-    "everywhere alike": everywhere,
 }
 
 

@@ -22,11 +22,11 @@ from ml.serving.folder import KERAS, ModelFolder
 BATCH = 32
 # Of the path of integrated gradients: the error of the sum over all places is then some per cent, which the test of
 # completeness bounds.
-STEPS = 16
+STEPS = 12
 # The blurred image that stands for "nothing to see": a Gaussian of this share of the side.
 BASELINE_BLUR = 1 / 10
 # The hidden square and how far it moves, as shares of the side.
-WINDOW, STRIDE = 1 / 5, 1 / 10
+WINDOW, STRIDE = 1 / 4, 1 / 8
 
 
 class Explained:

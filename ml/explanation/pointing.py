@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 DRAWS = 2000
 
 
-def strongest(heat: np.ndarray) -> np.ndarray:
-    """The strongest places of one map (rows, columns), as bool; none where the map is empty."""
-    peak = heat.max()
-    return (heat == peak) & (peak > 0)
+def strongest(maps: np.ndarray) -> np.ndarray:
+    """The strongest places of each map, as bool of the same shape; none where a map is empty."""
+    peaks = maps.max(axis=(1, 2), keepdims=True)
+    return (maps == peaks) & (peaks > 0)
 
 
 def pointing(maps: np.ndarray, outlines: np.ndarray) -> np.ndarray:
@@ -21,7 +22,7 @@ def pointing(maps: np.ndarray, outlines: np.ndarray) -> np.ndarray:
     A case is hit if the strongest place lies inside an outline. A tie counts against the map: all places that share
     the largest value must lie inside. So does an empty map, which points nowhere.
     """
-    peaks = np.stack([strongest(heat) for heat in maps])
+    peaks = strongest(maps)
     return peaks.any(axis=(1, 2)) & ~(peaks & ~outlines).any(axis=(1, 2))
 
 
@@ -34,12 +35,11 @@ def mass_inside(maps: np.ndarray, outlines: np.ndarray) -> np.ndarray:
 
 def grown(outlines: np.ndarray, pixels: int) -> np.ndarray:
     """The outlines (n, rows, columns) and all places at most `pixels` away from them."""
-    from scipy import ndimage
-
-    return np.stack([
-        ndimage.distance_transform_edt(~outline) <= pixels if outline.any() else outline
-        for outline in outlines
-    ])  # fmt: skip
+    result = outlines.copy()
+    for outline, near in zip(outlines, result, strict=True):
+        if outline.any():
+            near[:] = ndimage.distance_transform_edt(~outline) <= pixels
+    return result
 
 
 def mean(values: np.ndarray, groups: np.ndarray) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ SERVED = "cam"
 SEEDS = (1, 2, 3, 4, 5)
 # As Zhang et al. 2018 allowed, in pixels of 224; more lenient here, since their images were larger.
 TOLERANCE = 15
-# Neighbouring pixels of an enlarged map repeat one another.
+# Neighbouring pixels of an enlarged map repeat one another; and so many of the cases show whether a map moves.
 THIN = 8
+SANITY_CASES = 12
 
 
 def score_maps(
@@ -54,17 +56,10 @@ def score_maps(
     images = np.concatenate([model.preprocessing(pixels) for pixels in cases.pixels])
     called = np.array([output.label == LABEL for output in outputs])
 
-    served = np.stack([output.maps for output in outputs])
-    found = {SERVED: np.stack([heat_map(maps, label, (SIDE, SIDE)) for maps in served])}
-    if "normal" in model.labels:
-        found |= {
-            name: np.stack([make(maps, label, model.labels) for maps in served])
-            for name, make in VARIANTS.items()
-        }
     explained = Explained.open(folder)
+    found = _maps(model, [output.maps for output in outputs], label)
     for method in tqdm([name for name in methods if name != SERVED], desc="explaining", unit="method"):
         found[method] = explain(explained, images, label, method)
-
     subsets = {
         "all": np.ones(len(cases), bool),
         f"called {LABEL}": called,
@@ -73,6 +68,10 @@ def score_maps(
     hits = {name: pointing(maps, cases.lesions) for name, maps in found.items()}
     inside = {name: mass_inside(maps, cases.lesions) for name, maps in found.items()}
     fixed = pointing(controls.others_lesions(cases), cases.lesions)
+
+    def for_each_subset(figures: Callable[[np.ndarray], dict[str, Any]]) -> dict[str, Any]:
+        return {name: figures(rows) for name, rows in subsets.items()}
+
     return {
         "label": LABEL,
         "served": SERVED,
@@ -81,22 +80,12 @@ def score_maps(
             "groups": len(set(cases.groups)),
             f"called {LABEL}": int(called.sum()),
             "seen_in_training": [name for name, seen in zip(cases.names, cases.seen, strict=True) if seen],
-            "lesions_share_of_image": mean(cases.lesions.mean(axis=(1, 2)), cases.groups),
-            "lungs_share_of_image": mean(cases.lungs.mean(axis=(1, 2)), cases.groups),
         },
         "maps": {
-            name: {
-                subset: _figures(maps, cases, rows, fixed=fixed) for subset, rows in subsets.items()
-            }
-            for name, maps in found.items()
+            name: for_each_subset(partial(_figures, maps, cases, fixed=fixed)) for name, maps in found.items()
         },
-        "controls": {
-            name: {subset: _figures(make(cases), cases, rows) for subset, rows in subsets.items()}
-            for name, make in controls.MAPS.items()
-        } | {
-            name: {subset: _pointing(make(cases), cases, rows) for subset, rows in subsets.items()}
-            for name, make in controls.POINTS.items()
-        } | {"random weights": _random_weights(explained, images, label, cases, seeds)},
+        "controls": {name: for_each_subset(figures) for name, figures in _controls(cases).items()}
+        | {"random weights": _random_weights(explained, images, label, cases, seeds)},
         "choice": {
             "of_all": chosen_on_the_other_half(hits, inside, cases.groups),
             "of_the_forward_pass": chosen_on_the_other_half(
@@ -119,7 +108,33 @@ def score_maps(
             }
             for n in range(len(cases))
         ],
-    }  # fmt: skip
+    }
+
+
+def _maps(model: ServedModel, maps: list[np.ndarray], label: int) -> dict[str, np.ndarray]:
+    """The served maps, and other ways to show what the same forward pass gave."""
+    found = {SERVED: np.stack([heat_map(one, label, (SIDE, SIDE)) for one in maps])}
+    if "normal" in model.labels:
+        found |= {
+            name: np.stack([make(one, label, model.labels) for one in maps])
+            for name, make in VARIANTS.items()
+        }
+    return found
+
+
+def _controls(cases: Cases) -> dict[str, Callable[[np.ndarray], dict[str, Any]]]:
+    return (
+        {name: partial(_figures, make(cases), cases) for name, make in controls.MAPS.items()}
+        | {name: partial(_pointing, make(cases), cases) for name, make in controls.POINTS.items()}
+        | {"any place": partial(_chance, cases)}
+    )
+
+
+def _chance(cases: Cases, rows: np.ndarray) -> dict[str, Any]:
+    """What a place drawn evenly from the image would reach: the outlines' share of the image."""
+    lesions = mean(cases.lesions[rows].mean(axis=(1, 2)), cases.groups[rows])
+    lungs = mean(cases.lungs[rows].mean(axis=(1, 2)), cases.groups[rows])
+    return {"pointing": lesions, "mass_in_lesions": lesions, "mass_in_lungs": lungs}
 
 
 def _pointing(maps: np.ndarray, cases: Cases, rows: np.ndarray) -> dict[str, Any]:
@@ -172,15 +187,17 @@ def _sanity(
     explained: Explained, images: np.ndarray, label: int, found: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """Does a map depend on what the network learnt (Adebayo et al. 2018, "Sanity checks for saliency maps")? The
-    rank correlation of each method's maps with those after the last layer's weights, or all, are drawn anew.
+    rank correlation of each method's maps with those after the last layer's weights, or all, are drawn anew: the mean
+    over every few cases.
     """
+    some = slice(None, None, max(1, len(images) // SANITY_CASES))
     result: dict[str, Any] = {}
     for part, only in (("last layer", "evidence"), ("all layers", None)):
         other = Explained(controls.randomised(explained.network, SEEDS[0], only))
         for method, maps in tqdm(found.items(), desc=f"sanity, {part}", unit="method"):
             ranks = [
                 spearmanr(one[::THIN, ::THIN], two[::THIN, ::THIN], axis=None).statistic
-                for one, two in zip(maps, explain(other, images, label, method), strict=True)
+                for one, two in zip(maps[some], explain(other, images[some], label, method), strict=True)
                 if one.any() and two.any()
             ]
             result.setdefault(method, {})[part] = round(float(np.mean(ranks)), 4) if ranks else None
