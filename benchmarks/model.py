@@ -159,6 +159,7 @@ def train(words: dict[str, str]) -> list[str]:
         except subprocess.CalledProcessError:
             failed.append(shown(command))
             continue
+        FIGURES.mkdir(parents=True, exist_ok=True)
         temporary = FIGURES / f"tmp-{name}.json"
         temporary.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         temporary.replace(FIGURES / f"{name}.json")
@@ -331,6 +332,8 @@ def _hold_out_lines(found: dict[str, Any], name: str) -> list[Line]:
         note = "No pair of strata with ten images each was left out." if figures else ""
         figure = f"area under ROC, COVID-19 against normal, {source} left out"
         return [_line(figure, 0.9, reference, None, command, note=note)]
+    kept = ", without those that have a near-twin or their patient in training"
+    kept = kept if figures and figures.get("protocol", {}).get("keep_training") else ""
     return [
         _line(
             f"area under ROC, {pair}, left out of training",
@@ -338,7 +341,7 @@ def _hold_out_lines(found: dict[str, Any], name: str) -> list[Line]:
             reference,
             entry,
             command,
-            note=f"{entry['images'][0]} and {entry['images'][1]} images.",
+            note=f"{entry['images'][0]} and {entry['images'][1]} images{kept}.",
         )
         for pair, entry in pairs.items()
     ]
