@@ -56,7 +56,9 @@ def _bias(model: ServedModel, folder: Path, data: Path) -> dict[str, Any]:
 def _explanation(model: ServedModel, folder: Path, data: Path) -> dict[str, Any]:
     from ml.explanation.score import score_maps
 
-    return score_maps(model, folder, data)
+    figures = score_maps(model, folder, data)
+    # What `python -m ml explain-score` lists for each case would be most of the card.
+    return {key: value for key, value in figures.items() if key != "per_case"}
 
 
 MORE = {"bias": _bias, "explanation": _explanation}

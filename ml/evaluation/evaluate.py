@@ -37,17 +37,21 @@ class DataDiffersError(RuntimeError):
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model says about the images of some rows of its split: `logits` and `probabilities` (n, n_classes)."""
+    """What a model says about the images of some rows of its split: `logits` and `probabilities` (n, n_classes), and
+    `novelty` (n,), NaN for a model that has no such check.
+    """
 
     rows: pd.DataFrame
     labels: list[str]
     logits: np.ndarray
     probabilities: np.ndarray
+    novelty: np.ndarray
 
     def on(self, side: str) -> Answers:
         """The answers on one side of the split."""
         inside = (self.rows["split"] == side).to_numpy()
-        return Answers(self.rows[inside], self.labels, self.logits[inside], self.probabilities[inside])
+        parts = (part[inside] for part in (self.logits, self.probabilities, self.novelty))
+        return Answers(self.rows[inside], self.labels, *parts)
 
     @property
     def truth(self) -> np.ndarray:
@@ -72,8 +76,7 @@ def ask(model: ServedModel, folder: Path, data: Path) -> Answers:
     """
     rows = load_split(folder / SPLIT)
     rows = rows[rows["split"].isin(MEASURED)].reset_index(drop=True)
-    logits, probabilities = predict_all(model, rows, data)
-    return Answers(rows, model.labels, logits, probabilities)
+    return Answers(rows, model.labels, *predict_all(model, rows, data))
 
 
 def read_images(rows: pd.DataFrame, data: Path) -> Iterator[np.ndarray]:
@@ -96,15 +99,22 @@ def read_images(rows: pd.DataFrame, data: Path) -> Iterator[np.ndarray]:
             yield from pool.map(read, some["path"], some["sha256"])
 
 
-def predict_all(model: ServedModel, rows: pd.DataFrame, data: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Logits and probabilities, each (n, n_classes), for the images of `rows`. Raises DataDiffersError."""
+def predict_all(
+    model: ServedModel, rows: pd.DataFrame, data: Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits and probabilities, each (n, n_classes), and novelty (n,), for the images of `rows`. Raises
+    DataDiffersError. No image is refused here: a figure over those let through alone would flatter.
+    """
     logits, probabilities = (np.empty((len(rows), len(model.labels))) for _ in range(2))
+    novelty = np.full(len(rows), np.nan)
     images = tqdm(read_images(rows, data), total=len(rows), desc="measuring", unit="image")
     for number, pixels in enumerate(images):
         output = model.predict(pixels)
         probabilities[number] = list(output.probabilities.values())
         logits[number] = output.maps.mean(axis=(1, 2), dtype=np.float64)
-    return logits, probabilities
+        if output.novelty is not None:
+            novelty[number] = output.novelty
+    return logits, probabilities, novelty
 
 
 def decide(answers: Answers, temperature: float) -> dict[str, Any]:
@@ -188,6 +198,7 @@ def _metrics(answers: Answers, rule: PossibleLabels) -> dict[str, Any]:
     for name, column in (("by_source", "source"), ("by_age_group", "age_group")):
         group = test.rows[column].replace("", "unknown").to_numpy(dtype=str)
         figures["test"][name] = by_group(group, test.truth, test.called)
+    figures["test"]["unfamiliar"] = _unfamiliar(test)
     others = answers.on(AUXILIARY + TEST)
     if len(others.rows):
         figures["other_findings"] = _other_findings(others, rule)
@@ -209,12 +220,22 @@ def _unsure(side: Answers, rule: PossibleLabels) -> dict[str, Any]:
     return share(int((sets.sum(axis=1) > 1).sum()), len(sets))
 
 
+def _unfamiliar(side: Answers) -> dict[str, Any] | None:
+    """How many of the images would be refused as unlike all that the model was trained on; they are counted in
+    every other figure. None for a model without that check.
+    """
+    if np.isnan(side.novelty).any():
+        return None
+    return share(int((side.novelty > 1).sum()), len(side.novelty))
+
+
 def _other_findings(side: Answers, rule: PossibleLabels) -> dict[str, Any]:
     """Images of the test side whose finding is none of the labels: whatever is called, it is wrong."""
     return {
         "images": len(side.rows),
         "findings_called": _called(side),
         "unsure": _unsure(side, rule),
+        "unfamiliar": _unfamiliar(side),
     }
 
 
@@ -238,4 +259,5 @@ def _unseen(side: Answers, rule: PossibleLabels) -> dict[str, Any]:
         "classes": classes,
         "findings_called": _called(side),
         "unsure": _unsure(side, rule),
+        "unfamiliar": _unfamiliar(side),
     }

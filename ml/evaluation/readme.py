@@ -81,6 +81,13 @@ and not a medical device.
 def _mechanism(card: dict[str, Any], names: dict[str, str]) -> str:
     configuration, training = card["training"]["configuration"], card["training"]
     parity = card["runtime_parity"]
+    unfamiliar = card["metrics"]["test"]["unfamiliar"]
+    refused = (
+        "\n- An image whose features lie too far from all that it was trained on is refused: "
+        f"{percent(unfamiliar)} of the test images, which are counted in every figure all the same."
+        if unfamiliar
+        else ""
+    )
     network = configuration["network"]
     stages = ", ".join(
         f"{count} of {width}" for count, width in zip(network["blocks"], network["widths"], strict=True)
@@ -97,7 +104,7 @@ def _mechanism(card: dict[str, Any], names: dict[str, str]) -> str:
 - Output: {len(names)} probabilities, {len(names)} maps, the features before the last layer, and the set of labels that
   cannot be ruled out.
 - Training: {training["epochs_run"]} epochs, {training["minutes"]:g} minutes on {training["machine"]}; the weights are
-  those of epoch {training["best_epoch"]}, the lowest validation loss.
+  those of epoch {training["best_epoch"]}, the lowest validation loss.{refused}
 - The ONNX export gives what Keras gives to {max(parity["largest_difference"].values()):.0e} over {parity["images"]} images.
 
 ![Accuracy and loss](plots/training.png)"""
@@ -365,7 +372,7 @@ def _bias(card: dict[str, Any], names: dict[str, str]) -> str:
         [
             names.get(code, code),
             kind.replace("_", " "),
-            f"{found['balanced_accuracy']:.1%} ({found['interval_95'][0]:.1%} to {found['interval_95'][1]:.1%})",
+            _share_or_mean({"value": found["balanced_accuracy"], "interval_95": found["interval_95"]}),
             f"{found['chance']:.1%}",
         ]
         for code, entry in bias["source_predicted"].items()

@@ -124,6 +124,62 @@ def test_the_page_shows_every_picture_of_the_folder_and_every_limit(trained: Tra
         assert f"\n## {heading}\n" in page
 
 
+def share_of(value: float) -> dict:
+    return {"value": value, "interval_95": [value - 0.01, value + 0.01], "correct": 1, "total": 2}
+
+
+BIAS = {
+    "subsample": {"images": 40, "most_per_stratum": 120},
+    "shown": {
+        part: {"accuracy": share_of(0.9), "auroc": {"all": share_of(0.8)}}
+        for part in ("all", "borders", "only_lungs", "no_lungs")
+    },
+    "covered": {"letters": {"answers_changed": share_of(0.02)}},
+    "drawn": {"black_border": {"answers_changed": share_of(0.03)}},
+    "source_predicted": {
+        "normal": {
+            "features": None,
+            "simple_statistics": {"balanced_accuracy": 0.77, "interval_95": [0.7, 0.85], "chance": 0.5},
+        }
+    },
+    "auroc_by_source": {"all": share_of(0.8)},
+    "evidence_inside_lungs": {
+        "normal": {"mean": 0.37, "lungs_share_of_area": 0.36},
+        "covid19": {"mean": None, "lungs_share_of_area": None},
+    },
+}
+EXPLANATION = {
+    "served": "cam",
+    "cases": {"images": 60, "seen_in_training": []},
+    "maps": {
+        "cam": {
+            "all": {
+                "pointing": share_of(0.8),
+                "mass_in_lesions": share_of(0.5),
+                "mass_in_lungs": share_of(0.9),
+            }
+        }
+    },
+    "controls": {"random weights": {"all": {"pointing": {"value": 0.1, "by_seed": [0.1]}}}},
+}
+
+
+def test_the_page_shows_bias_and_maps_once_they_are_measured(trained: Trained) -> None:
+    card = card_of(trained.folder)
+    assert model_card_text(card).count("Not measured yet") == 2
+    page = model_card_text({**card, "bias": BIAS, "explanation": EXPLANATION})
+    assert "Not measured yet" not in page
+    for line in (
+        "| the borders only, the middle filled | 90.0 % (89.0 to 91.0) | 0.800 (0.790 to 0.810) |",
+        "| drawn black border | 3.0 % (2.0 to 4.0) |",
+        "| Normal | simple statistics | 77.0 % (70.0 to 85.0) | 50.0 % |",
+        "| Normal | 37.0 % | 36.0 % |",
+        "| **cam** (served) | 80.0 % (79.0 to 81.0) | 50.0 % (49.0 to 51.0) | 90.0 % (89.0 to 91.0) |",
+        "| control: random weights | 10.0 % | not measured | not measured |",
+    ):
+        assert line in page
+
+
 def test_the_card_says_what_was_chosen_where_and_the_served_model_applies_it(trained: Trained) -> None:
     model = load_model(trained.folder)
     card = model.card
@@ -137,6 +193,8 @@ def test_the_card_says_what_was_chosen_where_and_the_served_model_applies_it(tra
     assert output.possible_labels == model.labels
     assert output.unsure
     assert output.features.shape == (8,)
+    assert output.novelty is not None
+    assert output.novelty > 0
 
 
 def test_the_temperature_is_folded_into_scores_and_maps_alike(trained: Trained) -> None:

@@ -221,6 +221,7 @@ def test_the_command_leaves_a_whole_model_folder(trained: Trained) -> None:
     }
     assert names == {
         "card.json", "model.keras", "model.onnx", "preprocessing.json", "split.csv.gz", "history.csv",
+        "novelty.npz",
         "README.md", "plots/training.png", "plots/classes.png", "plots/intensity.png", "plots/confusion.png",
         "plots/roc.png", "plots/precision-recall.png", "plots/reliability.png",
     }  # fmt: skip
