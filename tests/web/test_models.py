@@ -51,7 +51,8 @@ def measured() -> dict[str, Any]:
     number = np.array([CODES.index(code) if code in CODES else 0 for code in rows["label"]])
     logits = random.normal(size=(400, 3)) + 2.5 * np.eye(3)[number]
     exponents = np.exp(logits)
-    answers = Answers(rows, CODES, logits, exponents / exponents.sum(axis=1, keepdims=True))
+    probabilities = exponents / exponents.sum(axis=1, keepdims=True)
+    answers = Answers(rows, CODES, logits, probabilities, random.random(400))
     card: dict[str, Any] = {
         "format": 2,
         "name": "covid3",
@@ -166,7 +167,9 @@ def test_the_limits_are_text_and_the_first_stands_on_top(page):
 
 def test_each_plot_is_a_picture_whose_alternative_text_states_its_figure(page, measured):
     shown = {
-        picture.name: picture.alt for section in page.context["page"].sections for picture in section.pictures
+        picture.name: " ".join(picture.alt.split())
+        for section in page.context["page"].sections
+        for picture in section.pictures
     }
     assert sorted(shown) == PICTURES
     error = measured["calibration"]["test"]["after"]["expected_calibration_error"]

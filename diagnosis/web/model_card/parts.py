@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 NOT_MEASURED = "not measured"
+# Between what belongs together: on a phone a figure breaks between its value, its interval and its counts alone.
+NBSP = "\u00a0"
 
 Row = tuple[str, ...]
 
@@ -94,7 +96,7 @@ def decimals(value: Any, places: int = 3) -> str:
 def per_cent(value: Any) -> str:
     """“95.4 %”."""
     found = number(value)
-    return NOT_MEASURED if found is None else f"{100 * found:.1f} %"
+    return NOT_MEASURED if found is None else f"{100 * found:.1f}{NBSP}%"
 
 
 def share(entry: Any, *, counts: bool = True) -> str:
@@ -104,16 +106,18 @@ def share(entry: Any, *, counts: bool = True) -> str:
         return text
     low, high = _interval(entry)
     if low is not None and high is not None:
-        text += f" ({100 * low:.1f} to {100 * high:.1f})"
+        text += f" ({100 * low:.1f}{NBSP}to{NBSP}{100 * high:.1f})"
     right, total = number(at(entry, "correct")), number(at(entry, "total"))
-    return f"{text}, {right:,.0f} of {total:,.0f}" if counts and right is not None and total else text
+    if counts and right is not None and total:
+        text += f", {right:,.0f}{NBSP}of{NBSP}{total:,.0f}"
+    return text
 
 
 def area(entry: Any) -> str:
     """A figure in 0..1 with its 95 % interval: “0.991 (0.989 to 0.994)”."""
     text = decimals(at(entry, "value"))
     low, high = _interval(entry)
-    return text if low is None or high is None else f"{text} ({low:.3f} to {high:.3f})"
+    return text if low is None or high is None else f"{text} ({low:.3f}{NBSP}to{NBSP}{high:.3f})"
 
 
 def _interval(entry: Any) -> tuple[float | None, float | None]:
