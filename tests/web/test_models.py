@@ -52,7 +52,7 @@ def measured() -> dict[str, Any]:
     logits = random.normal(size=(400, 3)) + 2.5 * np.eye(3)[number]
     exponents = np.exp(logits)
     probabilities = exponents / exponents.sum(axis=1, keepdims=True)
-    answers = Answers(rows, CODES, logits, probabilities, random.random(400))
+    answers = Answers(rows, CODES, logits, probabilities, 2 * random.random(400))
     card: dict[str, Any] = {
         "format": 2,
         "name": "covid3",
@@ -156,6 +156,11 @@ def test_a_share_stands_with_its_interval_and_counts(page, measured):
 )
 def test_bias_explanation_and_held_out_sources_are_figures_on_the_page(page, words):
     assert words in text(page)
+
+
+def test_the_share_of_images_that_would_be_refused_is_said_beside_each_set(page, measured):
+    assert measured["metrics"]["test"]["unfamiliar"]["total"] == 100
+    assert text(page).count("Would be refused as unlike all it knows") == 3
 
 
 def test_the_limits_are_text_and_the_first_stands_on_top(page):

@@ -44,6 +44,7 @@ def validation(card: Card) -> Section:
     facts = [
         ("Right label on the test images", accuracy),
         ("The same, every class counted alike", per_cent(at(test, "balanced_accuracy"))),
+        *_unfamiliar(test),
     ]
     precision = "; ".join(
         f"{card.name(code)} {decimals(at(entry, 'average_precision', 'value'))}" for code, entry in classes
@@ -71,6 +72,12 @@ def validation(card: Card) -> Section:
             f"Precision-recall curves of the test. Average precision: {precision}.",
         ),
     )
+
+
+def _unfamiliar(block: object) -> list[Row]:
+    """How many of these images the portal would refuse; they are counted in the other figures all the same."""
+    refused = share(at(block, "unfamiliar"))
+    return [] if refused == NOT_MEASURED else [("Would be refused as unlike all it knows", refused)]
 
 
 def _confusion(card: Card) -> Table:
@@ -120,9 +127,10 @@ def unseen(card: Card) -> Section:
         )
         for code, entry in entries(block, "classes")
     ]
-    facts = [("Images", count(at(block, "images")))]
+    facts: list[Row] = [("Images", count(at(block, "images")))]
     if at(block, "unsure"):
         facts.append(("Unsure", share(at(block, "unsure"))))
+    facts += _unfamiliar(block)
     tables = rows_of(
         Table("At hospitals never seen", ("Class", "Sensitivity", "Specificity", "Area under ROC"), rows)
     )
@@ -140,7 +148,11 @@ def unseen(card: Card) -> Section:
 
 def other_findings(card: Card) -> Section:
     block = card.at("metrics", "other_findings")
-    facts = [("Images", count(at(block, "images"))), ("Unsure", share(at(block, "unsure")))]
+    facts = [
+        ("Images", count(at(block, "images"))),
+        ("Unsure", share(at(block, "unsure"))),
+        *_unfamiliar(block),
+    ]
     return Section(
         "other-findings",
         "Other diseases",
