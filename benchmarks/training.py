@@ -42,7 +42,7 @@ def measure(config: Config) -> dict[str, Any]:
         augmentation=config.augmentation,
         schedule=config.schedule,
         seed=0,
-        lungs=np.zeros((images, 96, 96), np.uint8) if config.augmentation.other_surroundings else None,
+        lungs=np.zeros((images, 96, 96), np.uint8) if config.needs_lungs else None,
     )
     first = config.schedule.small_epochs
 

@@ -56,6 +56,11 @@ class Augmentation:
     patches: int = 0
     other_surroundings: float = 0.0
 
+    @property
+    def moves(self) -> Augmentation:
+        """What of it moves the image, and so moves an outline of it."""
+        return Augmentation(rotation_degrees=self.rotation_degrees, shift=self.shift, zoom=self.zoom)
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -65,7 +70,8 @@ class Schedule:
     `patience`: epochs without a better validation loss before training stops. `mixed_precision`: compute in
     bfloat16 and keep the weights in float32; 1.4 times as fast on a CPU with AVX-512 BF16. `small_size`,
     `small_epochs`: the first epochs train on squares of this size, which cost less; validation, and what
-    follows, see the whole size.
+    follows, see the whole size. `outside_lungs`: what the loss adds for evidence outside the lungs, see
+    `ml.training.fit.evidence_outside`.
     """
 
     epochs: int
@@ -77,6 +83,7 @@ class Schedule:
     mixed_precision: bool = False
     small_size: int = 0
     small_epochs: int = 0
+    outside_lungs: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,11 @@ class Config:
     test_only: list[str] = field(default_factory=list)
     unseen_source: str | None = None
     limits: list[str] = field(default_factory=list)
+
+    @property
+    def needs_lungs(self) -> bool:
+        """Whether training asks where the lungs are."""
+        return bool(self.augmentation.other_surroundings or self.schedule.outside_lungs)
 
     @property
     def classes(self) -> list[str]:

@@ -19,10 +19,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from ml.training.config import Config, Schedule
-from ml.training.network import SCORES, StyleMixing, build_network
+from ml.training.network import MAPS, SCORES, StyleMixing, build_network
 from ml.training.pipeline import TrainingInput, fixed_batches
 from ml.training.plots import training_curves
 from ml.training.work import BEST, CURVES, HISTORY, STATE
+
+# With a second loss Keras says whose accuracy it is.
+NAMES = {"scores_accuracy": "accuracy", "val_scores_accuracy": "val_accuracy"}
 
 
 class Progress(keras.callbacks.Callback):
@@ -68,7 +71,7 @@ class Checkpoint(keras.callbacks.Callback):
         return self.before + time.monotonic() - self.started
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        figures = {key: float(value) for key, value in (logs or {}).items()}
+        figures = {NAMES.get(key, key): float(value) for key, value in (logs or {}).items()}
         self.history.append({"epoch": epoch + 1, "size": self.size, **figures})
         if best_epoch(self.history) == epoch + 1:
             _replace(self.folder / BEST, self.model.save_weights)
@@ -140,11 +143,33 @@ def trainee(config: Config, *, steps: int) -> keras.Model:
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=schedule.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model = keras.Model(network.input, network.output[SCORES])
     # XLA is slower than oneDNN on a CPU.
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
+    if schedule.outside_lungs:
+        model = keras.Model(network.input, {name: network.output[name] for name in (SCORES, MAPS)})
+        model.compile(
+            optimizer,
+            {SCORES: "sparse_categorical_crossentropy", MAPS: evidence_outside},
+            loss_weights={SCORES: 1.0, MAPS: schedule.outside_lungs},
+            metrics={SCORES: ["accuracy"]},
+            jit_compile=False,
+        )
+    else:
+        model = keras.Model(network.input, network.output[SCORES])
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False)
     optimizer.build(model.trainable_variables)
     return model
+
+
+def evidence_outside(lungs: keras.KerasTensor, maps: keras.KerasTensor) -> keras.KerasTensor:
+    """The mean square of the evidence outside the lungs, for each image of a batch.
+
+    `lungs`: (batch, size, size, 1) in 0..1; `maps`: (batch, h, w, classes), h and w a whole part of size. A network
+    that may not find its reasons outside the lungs is right for better reasons (Ross et al. 2017, "Right for the
+    right reasons", where the explanation is a gradient; here it is the evidence itself).
+    """
+    step = lungs.shape[1] // maps.shape[1]
+    shown = keras.ops.average_pool(lungs, step, step, padding="same")
+    return keras.ops.mean((1 - shown) * keras.ops.square(maps), axis=(1, 2, 3))
 
 
 def fit(
@@ -185,7 +210,7 @@ def fit(
             schedule=schedule,
             seed=config.seed,
             balance=config.balance,
-            lungs=lungs[training] if lungs is not None and config.augmentation.other_surroundings else None,
+            lungs=lungs[training] if lungs is not None else None,
         )
         model = trainee(config, steps=rows.steps)
         if state:
@@ -213,7 +238,14 @@ def fit(
                 shuffle=False,
                 verbose=0,
                 class_weight=class_weight,
-                validation_data=fixed_batches(images[validation], labels[validation], weights, 128, size),
+                validation_data=fixed_batches(
+                    images[validation],
+                    labels[validation],
+                    weights,
+                    128,
+                    size,
+                    lungs=bool(schedule.outside_lungs),
+                ),
                 callbacks=[
                     SeededLayers(config.seed),
                     Progress(rows.steps, schedule.epochs, len(history)),

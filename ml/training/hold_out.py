@@ -155,7 +155,7 @@ def hold_out(
     codes = list(config.labels)
     learnt = rows["split"] != "left out"
     lungs = None
-    if config.augmentation.other_surroundings:
+    if config.needs_lungs:
         from ml.training.lungs import lungs_of
 
         lungs = lungs_of(squares[learnt], data, work)

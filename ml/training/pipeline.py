@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from ml.training.config import Augmentation, Schedule
+from ml.training.network import MAPS, SCORES
 from ml.training.resampling import resample, spread
 
 
@@ -18,8 +20,8 @@ class TrainingInput:
     """The augmented batches of a training, by epoch.
 
     `images`: uint8 (n, size, size); `labels` (n,) class numbers; `strata` (n,) and `targets` as for `resample`;
-    `lungs`: uint8 (n, side, side), 255 where each image's lungs are, wanted by `other_surroundings`. `steps` is the
-    number of batches in one epoch.
+    `lungs`: uint8 (n, side, side), 255 where each image's lungs are, for a configuration that `needs_lungs`. `steps`
+    is the number of batches in one epoch.
     """
 
     def __init__(
@@ -46,10 +48,11 @@ class TrainingInput:
         self.pixels, self.classes = tf.constant(images), tf.constant(labels.astype(np.int32))
         self.lungs = None if lungs is None else tf.constant(lungs)
         self.augmentation, self.seed = augmentation, seed
+        self.tells_lungs = bool(schedule.outside_lungs)
 
     def batches(self, first_epoch: int, end_epoch: int, size: int) -> tf.data.Dataset:
         """The batches from `first_epoch` to before `end_epoch`: float32 (batch, size, size, 1) in 0..1 and int32
-        (batch,).
+        (batch,); for `outside_lungs`, beside the latter (`scores`) where the lungs are (`maps`), as the squares.
         """
         part = slice(first_epoch * self.steps, end_epoch * self.steps)
         numbers = tf.data.Dataset.range(part.start, part.stop)
@@ -57,13 +60,20 @@ class TrainingInput:
         load = partial(self._load, size=size)
         return rows.map(load, num_parallel_calls=2, deterministic=True).prefetch(4)
 
-    def _load(self, number: tf.Tensor, positions: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    def _load(self, number: tf.Tensor, positions: tf.Tensor, size: int) -> tuple[tf.Tensor, Any]:
         square = _sized(tf.gather(self.pixels, positions), size)
         key = tf.stack([tf.constant(self.seed, tf.int32), tf.cast(number, tf.int32)])
+        label: Any = tf.gather(self.classes, positions)
         if self.lungs is not None:
             lung = _sized(tf.gather(self.lungs, positions), size)
-            square = _in_other_surroundings(square, lung, share=self.augmentation.other_surroundings, key=key)
-        return augment(square, self.augmentation, key), tf.gather(self.classes, positions)
+            if self.augmentation.other_surroundings:
+                square = _in_other_surroundings(
+                    square, lung, share=self.augmentation.other_surroundings, key=key
+                )
+            if self.tells_lungs:
+                # The same key moves the lungs as it moves the image.
+                label = {SCORES: label, MAPS: augment(lung, self.augmentation.moves, key)}
+        return augment(square, self.augmentation, key), label
 
 
 def _sized(pixels: tf.Tensor, size: int) -> tf.Tensor:
@@ -88,17 +98,18 @@ def _in_other_surroundings(
 
 
 def fixed_batches(
-    images: np.ndarray, labels: np.ndarray, weights: np.ndarray, batch: int, size: int
+    images: np.ndarray, labels: np.ndarray, weights: np.ndarray, batch: int, size: int, *, lungs: bool = False
 ) -> tf.data.Dataset:
     """Batches for validation, in order and unchanged but for their size: pixels as above, class numbers, weight
-    of each image.
+    of each image. With `lungs` in the form of a training that asks for them, with nothing outside of them.
     """
     rows = tf.data.Dataset.from_tensor_slices((images, labels.astype(np.int32), weights.astype(np.float32)))
 
-    def load(
-        pixels: tf.Tensor, label: tf.Tensor, weight: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return _sized(pixels, size), label, weight
+    def load(pixels: tf.Tensor, label: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, Any, Any]:
+        square = _sized(pixels, size)
+        if not lungs:
+            return square, label, weight
+        return square, {SCORES: label, MAPS: tf.ones_like(square)}, {SCORES: weight, MAPS: weight}
 
     return rows.batch(batch).map(load, num_parallel_calls=2).prefetch(2)
 

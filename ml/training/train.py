@@ -114,7 +114,7 @@ def train(config: Config, *, data: Path, out: Path, work: Path, start_from: Path
     labels = manifest["label"].map({code: number for number, code in enumerate(config.classes)}).to_numpy()
     strata = (manifest["label"] + "/" + manifest["source"]).to_numpy(dtype=str)
     lungs = None
-    if config.augmentation.other_surroundings:
+    if config.needs_lungs:
         from ml.training.lungs import lungs_of
 
         lungs = lungs_of(squares, data, work)

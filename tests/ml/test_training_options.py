@@ -123,6 +123,60 @@ def test_other_surroundings_keep_the_lungs_and_the_label_and_change_what_lies_ar
     assert (np.abs(shown.numpy()[:, :7, :, 0] - own[:, :7]) > 0.01).mean() > 0.9
 
 
+def test_lungs_move_with_their_image() -> None:
+    from ml.training.network import MAPS
+    from ml.training.pipeline import TrainingInput
+
+    pictures = np.zeros((8, 32, 32), np.uint8)
+    pictures[:, 10:20, 12:26] = 255
+    rows = TrainingInput(
+        pictures, np.arange(8), np.array(["a"] * 8), targets={}, seed=5, lungs=pictures,
+        augmentation=Augmentation(rotation_degrees=20, shift=0.1, zoom=0.2),
+        schedule=Schedule(epochs=1, batch=8, learning_rate=1.0, outside_lungs=1.0),
+    )  # fmt: skip
+    (shown, truth), *_ = rows.batches(0, 1, 32)
+    assert np.abs(shown.numpy() - pictures[..., np.newaxis] / 255).max() > 0.5
+    np.testing.assert_allclose(truth[MAPS].numpy(), shown.numpy(), atol=1e-4)
+
+
+def test_evidence_counts_against_the_network_only_outside_the_lungs() -> None:
+    from ml.training.fit import evidence_outside
+
+    lungs = np.zeros((2, 8, 8, 1), np.float32)
+    lungs[:, :, :4] = 1
+    inside, outside = np.zeros((2, 1, 4, 4, 3), np.float32)
+    inside[:, :, :2] = 5
+    outside[:, 1, 3] = 2
+    assert float(evidence_outside(lungs[:1], inside)[0]) == 0
+    assert float(evidence_outside(lungs[:1], outside)[0]) == pytest.approx(4 / 16)
+
+
+def test_a_training_that_asks_for_reasons_inside_the_lungs_finds_fewer_outside(tmp_path: Path) -> None:
+    from ml.training.fit import fit
+
+    labels = np.arange(96) % 3
+    images = np.random.default_rng(2).integers(0, 60, (96, 32, 32), dtype=np.uint8)
+    # Both the middle and a corner give the class away.
+    images[:, 12:20, 12:20] += (60 * labels)[:, None, None].astype(np.uint8)
+    images[:, :6, :6] += (60 * labels)[:, None, None].astype(np.uint8)
+    lungs = np.zeros((96, 32, 32), np.uint8)
+    lungs[:, 8:24, 8:24] = 255
+    evidence = []
+    for weight in (1e-6, 1.0):
+        schedule = {"epochs": 8, "batch": 16, "learning_rate": 0.01, "patience": 8, "outside_lungs": weight}
+        config = config_of(tmp_path, schedule=schedule, augmentation={}, resampling={})
+        network, history, _ = fit(
+            config, images=images, labels=labels, strata=labels.astype(str), training=np.arange(72),
+            validation=np.arange(72, 96), folder=tmp_path / str(weight), lungs=lungs,
+        )  # fmt: skip
+        assert {"accuracy", "val_accuracy", "loss", "val_loss"} <= set(history.columns)
+        maps = network(images[72:, ..., np.newaxis].astype(np.float32) / 255, training=False)["maps"].numpy()
+        ring = np.ones(maps.shape[1:3], bool)
+        ring[1:-1, 1:-1] = False
+        evidence.append(np.square(maps[:, ring]).sum() / np.square(maps).sum())
+    assert evidence[1] < evidence[0] / 2
+
+
 def test_style_mixing_changes_nothing_but_a_training() -> None:
     from ml.training.network import StyleMixing
 
