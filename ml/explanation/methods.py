@@ -25,8 +25,8 @@ BATCH = 32
 STEPS = 12
 # The blurred image that stands for "nothing to see": a Gaussian of this share of the side.
 BASELINE_BLUR = 1 / 10
-# The hidden square and how far it moves, as shares of the side.
-WINDOW, STRIDE = 1 / 4, 1 / 8
+# Occlusion hides one square around the middle of each cell of a grid; its side in cells.
+GRID, WINDOW = 8, 2
 
 
 class Explained:
@@ -154,25 +154,22 @@ def integrated_gradients(explained: Explained, images: np.ndarray, label: int) -
 
 
 def occlusion(explained: Explained, images: np.ndarray, label: int) -> np.ndarray:
-    """How far the logit falls when a square of the image's mean grey hides a place (Zeiler and Fergus 2014,
-    "Visualizing and understanding convolutional networks"), averaged over the squares that cover the place.
+    """How far the logit falls when a square of the image's mean grey hides the surroundings of each of 8 x 8 places
+    (Zeiler and Fergus 2014, "Visualizing and understanding convolutional networks").
     """
     size = images.shape[1]
-    window, stride = max(1, round(size * WINDOW)), max(1, round(size * STRIDE))
-    # Squares reach over the edge, so that each place is covered equally often.
-    starts = range(stride - window, size, stride)
-    result = np.empty(images.shape[:3], np.float32)
-    for number, image in enumerate(images):
-        corners = [(max(0, r), max(0, c), r + window, c + window) for r in starts for c in starts]
-        hidden = np.repeat(image[np.newaxis], len(corners) + 1, axis=0)
-        for copy, (top, left, bottom, right) in zip(hidden[1:], corners, strict=True):
+    reach = (WINDOW - 1) / 2
+    starts = [max(0, round((cell - reach) * size / GRID)) for cell in range(GRID)]
+    ends = [round((cell + 1 + reach) * size / GRID) for cell in range(GRID)]
+    sides = list(zip(starts, ends, strict=True))
+    result = np.empty((len(images), GRID, GRID), np.float32)
+    for fall, image in zip(result, images, strict=True):
+        hidden = np.repeat(image[np.newaxis], GRID * GRID + 1, axis=0)
+        squares = [(rows, columns) for rows in sides for columns in sides]
+        for copy, ((top, bottom), (left, right)) in zip(hidden[1:], squares, strict=True):
             copy[top:bottom, left:right] = image.mean()
         logits = explained.logits(hidden)[:, label]
-        fall, count = np.zeros((size, size), np.float32), np.zeros((size, size), np.float32)
-        for value, (top, left, bottom, right) in zip(logits[0] - logits[1:], corners, strict=True):
-            fall[top:bottom, left:right] += value
-            count[top:bottom, left:right] += 1
-        result[number] = fall / count
+        fall[:] = (logits[0] - logits[1:]).reshape(GRID, GRID)
     return result
 
 

@@ -63,6 +63,7 @@ def score_maps(
     subsets = {
         "all": np.ones(len(cases), bool),
         f"called {LABEL}": called,
+        f"labelled {LABEL}": np.array(cases.findings) == LABEL,
         "not seen in training": ~cases.seen,
     }
     hits = {name: pointing(maps, cases.lesions) for name, maps in found.items()}

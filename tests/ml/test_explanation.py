@@ -119,30 +119,30 @@ def test_the_integrated_gradients_add_up_to_the_change_of_the_logit(untrained: E
     start = ndimage.gaussian_filter(images, (0, 3.2, 3.2, 0))
     change = (untrained.logits(images) - untrained.logits(start))[:, 0]
     shared_out = integrated_gradients(untrained, images, 0).sum(axis=(1, 2))
-    np.testing.assert_allclose(shared_out, change, atol=0.03 * np.abs(change).max())
+    np.testing.assert_allclose(shared_out, change, atol=0.05 * np.abs(change).max())
 
 
 def test_occlusion_gives_by_how_much_the_logit_falls(known: Explained) -> None:
     fall = occlusion(known, one_bright_cell(1, 2), BRIGHT)[0]
-    # Squares of 10 move by 5, so four of them cover each place. Of the two sides over row 14 and column 24 one lies in the
-    # bright cell wholly, one by half; over the far corner one lies in the image wholly, one by half.
-    mean_grey = 1 / 16
-    assert fall.max() == fall[14, 24]
-    assert fall[14, 24] == pytest.approx((7.5 * 7.5 - mean_grey * 100) / SIZE**2, rel=1e-4)
-    assert fall[39, 0] == pytest.approx(-mean_grey * 7.5 * 7.5 / SIZE**2, rel=1e-3)
+    # Squares of 10 around the middles of 8 x 8 cells of 5: 7 or 8 of the 10 rows and columns around the cell (2, 4), from
+    # 7.5 to 17.5 and from 17.5 to 27.5, lie in the bright one; in the corner 7 or 8 lie in the image at all.
+    assert fall.shape == (8, 8)
+    assert set(zip(*np.nonzero(fall == fall.max()), strict=True)) <= {(2, 4), (2, 5), (3, 4), (3, 5)}
+    assert (49 - 100 / 16) / SIZE**2 <= fall.max() <= (64 - 49 / 16) / SIZE**2
+    assert -64 / 16 / SIZE**2 <= fall[7, 0] <= -49 / 16 / SIZE**2
 
 
 def test_a_map_of_other_weights_is_another_map_and_of_the_same_weights_the_same(untrained: Explained) -> None:
     images = np.random.default_rng(2).random((1, 32, 32, 1), np.float32)
     network = untrained.network
     before = [weight.copy() for weight in network.get_weights()]
-    copies = [controls.randomised(network, seed) for seed in (1, 1, 2)]
     last = controls.randomised(network, 1, "evidence")
-    one, same, other = (Explained(copy).maps(images) for copy in copies)
+    copies = [*(controls.randomised(network, seed) for seed in (1, 1, 2)), last, network]
+    one, same, other, top, learnt = (copy(images, training=False)["maps"].numpy() for copy in copies)
     np.testing.assert_array_equal(one, same)
     assert not np.allclose(one, other)
-    assert not np.allclose(one, untrained.maps(images))
-    assert not np.allclose(Explained(last).maps(images), untrained.maps(images))
+    assert not np.allclose(one, learnt)
+    assert not np.allclose(top, learnt)
     np.testing.assert_array_equal(
         last.get_layer("stem").get_weights()[0], network.get_layer("stem").get_weights()[0]
     )
@@ -265,7 +265,7 @@ def outlined(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedModel, Pat
 
     def run(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         outputs = network(image, training=False)
-        return tuple(np.asarray(outputs[name]) for name in ("scores", "maps", "features"))
+        return tuple(outputs[name].numpy() for name in ("scores", "maps", "features"))
 
     model = ServedModel("tiny", "0", "", ["covid19", "normal"], {}, {}, Preprocessing(size=SIZE), run)
     return model, folder, data
@@ -273,18 +273,19 @@ def outlined(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedModel, Pat
 
 def test_scores_against_outlines_are_what_the_drawings_say(outlined: tuple[ServedModel, Path, Path]) -> None:
     model, folder, data = outlined
-    figures = score_maps(model, folder, data, methods=["cam", "grad-cam"], seeds=[1, 2])
+    figures = score_maps(model, folder, data, methods=["cam", "grad-cam"], seeds=[1])
     assert figures["cases"]["images"] == 6
     assert figures["cases"]["seen_in_training"] == ["case-1"]
     assert set(figures["maps"]) == {"cam", "grad-cam", *VARIANTS}
     served = figures["maps"]["cam"]
     assert served["all"]["pointing"]["correct"] == 6
     assert served["not seen in training"]["pointing"]["total"] == 5
+    assert served["labelled covid19"]["pointing"]["total"] == 0
     assert served["all"]["mass_in_lesions"]["value"] > 0.5
     assert served["all"]["mass_in_lesions"] == served["all"]["mass_in_lungs"]
     assert figures["controls"]["centre of the image"]["all"]["pointing"]["correct"] == 0
     assert figures["controls"]["any place"]["all"]["pointing"]["value"] == pytest.approx(1 / 16)
-    assert len(figures["controls"]["random weights"]["all"]["pointing"]["by_seed"]) == 2
+    assert len(figures["controls"]["random weights"]["all"]["pointing"]["by_seed"]) == 1
     assert set(figures["sanity"]) == {"cam", "grad-cam"}
     assert [line["seen_in_training"] for line in figures["per_case"]] == [
         False,
