@@ -75,6 +75,10 @@ class Gate:
             return refusal("too_small", limit=self.rules.shorter_side, **size)
         if max(rows, columns) > self.rules.longer_to_shorter * min(rows, columns):
             return refusal("odd_shape", limit=f"{self.rules.longer_to_shorter:g}", **size)
+        return self.refusal_of_square(square)
+
+    def refusal_of_square(self, square: np.ndarray) -> ImageRefused | None:
+        """The same for a picture that is the gate's square already, whatever size the image had."""
         if float(square.std()) < self.rules.deviation:
             return refusal("plain")
         scores = self.scores(square)

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ml.imaging import refusal
 from ml.preprocessing import Preprocessing
 from ml.serving.folder import KERAS, ONNX, PREPROCESSING, ModelFolder
+from ml.serving.novelty import NOVELTY, Novelty
 from ml.serving.possible import PossibleLabels
 from ml.serving.session import onnx_session
 
@@ -36,8 +38,9 @@ class ModelOutput:
     float32 (n_classes, h, w), raw class-activation maps in label order, for `heat_map`; the mean of a class's
     map is its logit. `features`: float32 (n_features,), what the last layer found, averaged over all places
     (empty for a model of card format 1). `possible_labels`: the labels that cannot be ruled out at the level of
-    the card's `conformal` block, in label order; `label` is always one of them. `timings`: `preprocessing_ms`
-    and `network_ms`.
+    the card's `conformal` block, in label order; `label` is always one of them. `novelty`: 0 and up, how far the
+    image lies from all that the model was trained on, above 1 too far (None for a model without `novelty.npz`);
+    see `ServedModel.check_familiar`. `timings`: `preprocessing_ms` and `network_ms`.
     """
 
     probabilities: dict[str, float]
@@ -46,6 +49,7 @@ class ModelOutput:
     features: np.ndarray
     possible_labels: list[str]
     timings: dict[str, float]
+    novelty: float | None = None
 
     @property
     def unsure(self) -> bool:
@@ -67,6 +71,7 @@ class ServedModel:
     card: dict[str, Any]
     preprocessing: Preprocessing
     run: Runner
+    novelty: Novelty | None = None
 
     def predict(self, pixels: np.ndarray) -> ModelOutput:
         """Ask about one grey image: (rows, columns), 0..1, 1 = white, any size.
@@ -98,7 +103,16 @@ class ServedModel:
                 "preprocessing_ms": (prepared - started) * 1e3,
                 "network_ms": (finished - prepared) * 1e3,
             },
+            novelty=None if self.novelty is None else self.novelty(features[0]),
         )
+
+    def check_familiar(self, output: ModelOutput) -> None:
+        """Raise `ImageRefused("unfamiliar")` where the image differs too much from what the model was trained on.
+
+        Apart from `predict`, so that a measurement sees what the network says to every image.
+        """
+        if output.novelty is not None and output.novelty > 1:
+            raise refusal("unfamiliar")
 
 
 def load_model(folder: Path, runtime: str = "onnx", *, threads: int = 2) -> ServedModel:
@@ -122,6 +136,7 @@ def load_model(folder: Path, runtime: str = "onnx", *, threads: int = 2) -> Serv
         card=model.card,
         preprocessing=Preprocessing.from_json(model.contents[PREPROCESSING]),
         run=RUNTIMES[runtime](model, threads),
+        novelty=Novelty.from_bytes(model.contents[NOVELTY]) if NOVELTY in model.contents else None,
     )
 
 

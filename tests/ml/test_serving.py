@@ -138,7 +138,7 @@ import numpy
 from ml.serving import load_model, heat_map
 model = load_model(Path(sys.argv[1]))
 heat_map(model.predict(numpy.zeros((9, 9), numpy.float32)).maps, 0)
-heavy = {"tensorflow", "keras", "pandas", "matplotlib", "sklearn", "scipy", "tqdm"} & set(sys.modules)
+heavy = {"tensorflow", "keras", "pandas", "matplotlib", "sklearn", "scipy"} & set(sys.modules)
 sys.exit(", ".join(sorted(heavy)) or 0)
 """
     done = subprocess.run(

@@ -19,8 +19,10 @@ from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
 
 import ml.imaging
+import ml.serving
 from ml.imaging import REFUSALS, ImageRefused, Limits, load_image, refusal, sniff
 from ml.phantom import TRANSFER_SYNTAXES, Greys, phantom_dicom, phantom_jpeg, phantom_png, to_file
+from ml.serving.gate import REASONS
 from tests.ml.imaging.files import QUIET, data_set, dicom, image_or_code
 from tests.ml.imaging.test_grey_scale import lut_item
 
@@ -405,9 +407,11 @@ def test_of_a_mutated_file_only_a_refusal_leaves(content, changes, header_alone)
 
 
 def raised_codes() -> set[str]:
-    """The first argument of every call of `refusal` in the package."""
-    codes = set()
-    for path in Path(ml.imaging.__file__).parent.glob("*.py"):
+    """The first argument of every call of `refusal` in the packages that refuse, and the gate's own reasons."""
+    codes = {code for code, _ in REASONS.values()}
+    for path in (
+        file for package in (ml.imaging, ml.serving) for file in Path(package.__file__).parent.glob("*.py")
+    ):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "refusal":
                 codes |= {
