@@ -15,12 +15,25 @@ from ml.commands import (
     evaluate,
     explain,
     explain_score,
+    gate,
     hold_out,
     predict,
     train,
 )
 
-COMMANDS = (train, hold_out, cross_validate, evaluate, card, bias, data, explain, explain_score, predict)
+COMMANDS = (
+    train,
+    hold_out,
+    cross_validate,
+    evaluate,
+    card,
+    bias,
+    data,
+    explain,
+    explain_score,
+    gate,
+    predict,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
