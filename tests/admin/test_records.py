@@ -205,3 +205,18 @@ def test_a_patient_of_the_own_site_is_not_opened_by_another_sites_number(visit, 
     visit(admin).get(page_of("patient", theirs))
     assert not AuditEvent.objects.filter(details={"opened_in": "admin"}).exists()
     assert AuditEvent.objects.count() == before + 1  # The login.
+
+
+def test_unsure_opinions_are_found_and_named_in_the_admin(visit, admin, here):
+    unsure = here["prediction"]
+    type(unsure).objects.filter(pk=unsure.pk).update(possible_labels=["covid19", "normal"])
+    browser = visit(admin)
+    for wanted, found in (("yes", [unsure.pk]), ("no", [])):
+        page = browser.get(list_of("prediction"), {"unsure": wanted})
+        assert [record.pk for record in page.context["cl"].queryset] == found
+    assert "Unsure: COVID-19 or Normal" in browser.get(page_of("prediction", unsure)).content.decode()
+
+
+def test_a_model_in_the_admin_leads_to_the_page_for_its_readers(visit, admin, here):
+    page = visit(admin).get(page_of("modelversion", here["modelversion"]))
+    assert reverse("web:model", args=[here["modelversion"].pk]) in page.content.decode()
