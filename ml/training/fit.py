@@ -100,7 +100,8 @@ class SeededLayers(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         for layer in self.model.layers:
-            if isinstance(layer, keras.layers.Dropout | StyleMixing):
+            # A dropout of nothing has no generator.
+            if isinstance(layer, keras.layers.Dropout | StyleMixing) and hasattr(layer, "seed_generator"):
                 layer.seed_generator.state.assign([self.seed, epoch << 16])
 
 
