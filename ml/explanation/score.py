@@ -81,6 +81,7 @@ def score_maps(
             "groups": len(set(cases.groups)),
             f"called {LABEL}": int(called.sum()),
             "seen_in_training": [name for name, seen in zip(cases.names, cases.seen, strict=True) if seen],
+            "lung_outlines_in_training": _learnt_from_lungs(model.card),
         },
         "maps": {
             name: for_each_subset(partial(_figures, maps, cases, fixed=fixed)) for name, maps in found.items()
@@ -110,6 +111,17 @@ def score_maps(
             for n in range(len(cases))
         ],
     }
+
+
+def _learnt_from_lungs(card: dict[str, Any]) -> bool:
+    """Whether training asked a network that had learnt from the outlines of these lungs where lungs lie. The share
+    of a map inside the lungs is then in part what it was trained for.
+    """
+    configuration = card.get("training", {}).get("configuration", {})
+    return bool(
+        configuration.get("augmentation", {}).get("other_surroundings")
+        or configuration.get("schedule", {}).get("outside_lungs")
+    )
 
 
 def _maps(model: ServedModel, maps: list[np.ndarray], label: int) -> dict[str, np.ndarray]:

@@ -276,6 +276,7 @@ def test_scores_against_outlines_are_what_the_drawings_say(outlined: tuple[Serve
     figures = score_maps(model, folder, data, methods=["cam", "grad-cam"], seeds=[1])
     assert figures["cases"]["images"] == 6
     assert figures["cases"]["seen_in_training"] == ["case-1"]
+    assert figures["cases"]["lung_outlines_in_training"] is False
     assert set(figures["maps"]) == {"cam", "grad-cam", *VARIANTS}
     served = figures["maps"]["cam"]
     assert served["all"]["pointing"]["correct"] == 6
