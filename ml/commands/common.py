@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ml.serving import ServedModel
+    from ml.serving import Gate, ServedModel
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -54,6 +54,18 @@ def files_in(paths: list[Path]) -> Iterator[Path]:
             )
         else:
             yield path
+
+
+def load_default_gate() -> Gate:
+    """The gate served by default. Raises UnusableError."""
+    from ml.serving import ModelIntegrityError, load_gate
+
+    try:
+        return load_gate()
+    except ModelIntegrityError as error:
+        raise UnusableError(f"The gate is refused. {error}") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UnusableError(f"No gate found: {error}. A gate is a folder with a card.json.") from error
 
 
 def identity(model: ServedModel) -> dict[str, str]:

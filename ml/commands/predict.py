@@ -8,13 +8,22 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.commands.common import ANSWERED, FAULT, UnusableError, files_in, identity, load, stop
+from ml.commands.common import (
+    ANSWERED,
+    FAULT,
+    UnusableError,
+    files_in,
+    identity,
+    load,
+    load_default_gate,
+    stop,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ml.commands.common import Commands
-    from ml.serving import ServedModel
+    from ml.serving import Gate, ServedModel
 
 log = logging.getLogger("ml")
 
@@ -45,15 +54,24 @@ def add_parser(commands: Commands) -> None:
         help="write each heat map as <stem>.npy: float32 224 x 224, 0..1, over the image stretched square",
     )
     predict.add_argument(
-        "--model", type=Path, metavar="FOLDER", help="default: $CXR_MODEL_DIR, else the newest in ml/zoo"
+        "--model",
+        type=Path,
+        metavar="FOLDER",
+        help="default: $CXR_MODEL_DIR, else the one that ml/zoo/default.json names",
     )
     predict.add_argument("--runtime", choices=["onnx", "keras"], default="onnx")
+    predict.add_argument(
+        "--no-gate",
+        action="store_true",
+        help="for study: ask the model also about what is no upright frontal chest X-ray, or unlike all it knows",
+    )
     predict.set_defaults(command=_predict)
 
 
 def _predict(options: argparse.Namespace) -> int:
     try:
         model = load(options.model, options.runtime)
+        gate = None if options.no_gate else load_default_gate()
     except UnusableError as error:
         return stop(error)
     files = list(files_in(options.paths))
@@ -64,7 +82,7 @@ def _predict(options: argparse.Namespace) -> int:
     names = UniqueNames()
     fault = False
     for file in files:
-        answer, heat = predict_file(model, file)
+        answer, heat = predict_file(model, file, gate)
         if heat is not None and options.heatmap_dir:
             try:
                 answer["heatmap"] = str(_write_heat_map(heat, options.heatmap_dir, names.take(file.stem)))
@@ -88,9 +106,11 @@ def _answer(model: ServedModel, file: Path, status: str) -> dict[str, Any]:
     }
 
 
-def predict_file(model: ServedModel, file: Path) -> tuple[dict[str, Any], np.ndarray | None]:
+def predict_file(
+    model: ServedModel, file: Path, gate: Gate | None = None
+) -> tuple[dict[str, Any], np.ndarray | None]:
     """One file's line, and its heat map (float32 224 x 224) when it was analysed. Raises nothing for a bad
-    file.
+    file. With a `gate`, what it does not let through, and what is unlike all that the model knows, is refused.
 
     Keys: `file`, `status` (`ok` | `refused` | `error`), `reason`, `label` (a class code), `probabilities`
     (class code to 0..1), `possible_labels` (codes; more than one: the model is unsure), `model`. The codes are
@@ -101,7 +121,12 @@ def predict_file(model: ServedModel, file: Path) -> tuple[dict[str, Any], np.nda
 
     answer = _answer(model, file, "ok")
     try:
-        output = model.predict(load_image(file).pixels)
+        pixels = load_image(file).pixels
+        if gate is not None:
+            gate.check(pixels)
+        output = model.predict(pixels)
+        if gate is not None:
+            model.check_familiar(output)
         heat = heat_map(output.maps, model.labels.index(output.label), HEAT_MAP_SIZE)
     except ImageRefused as refusal:
         return {**answer, "status": "refused", "reason": str(refusal)}, None

@@ -12,10 +12,16 @@ import pytest
 
 import ml.imaging
 from ml.cli import main
+from ml.phantom import draw_chest
 from ml.serving import ServedModel
-from tests.ml.conftest import REPOSITORY, drawing, save
+from tests.ml.conftest import REPOSITORY, save
 
 Lines = Callable[..., tuple[int, list[dict]]]
+
+
+def drawing(seed: int) -> np.ndarray:
+    """A drawn chest, uint8 (160, 144): the gate lets nothing else pass."""
+    return np.rint(draw_chest(seed, rows=160, columns=144) * 255).astype(np.uint8)
 
 
 def test_each_file_gets_one_line_and_a_bad_one_stops_nothing(
@@ -117,3 +123,28 @@ def test_the_command_runs_from_a_shell_and_prints_json_alone(tmp_path: Path) -> 
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "ok"
+
+
+def test_what_is_no_upright_chest_is_refused_with_its_reason_unless_the_gate_is_left_out(
+    predict_lines: Lines, tmp_path: Path
+) -> None:
+    turned = save(np.rot90(drawing(3), 2), tmp_path / "turned.png")
+    page = np.full((160, 144), 255, np.uint8)
+    page[20:140:12, 15:130] = 0
+    text = save(page, tmp_path / "page.png")
+    code, lines = predict_lines(turned, text)
+    assert code == 0
+    assert [line["status"] for line in lines] == ["refused", "refused"]
+    assert "turned by 180 degrees" in lines[0]["reason"]
+    assert lines[0]["label"] is lines[0]["probabilities"] is None
+    _, studied = predict_lines("--no-gate", turned, text)
+    assert [line["status"] for line in studied] == ["ok", "ok"]
+
+
+def test_without_a_gate_nothing_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = save(drawing(1), tmp_path / "a.png")
+    monkeypatch.setattr("ml.serving.gate.default_gate_folder", lambda: tmp_path)
+    assert main(["predict", str(image)]) == 2
+    assert "No gate found" in capsys.readouterr().err
