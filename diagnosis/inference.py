@@ -12,16 +12,26 @@ from django.conf import settings
 from diagnosis.limits import image_limits
 from ml.imaging import load_image
 from ml.serving import (
+    Gate,
     ModelFolder,
     ModelIntegrityError,
     ModelOutput,
     ServedModel,
     default_model_folder,
+    load_gate,
     load_model,
 )
 from ml.serving import heat_map as serving_heat_map
 
-__all__ = ["ModelIntegrityError", "ModelOutput", "analyse", "heat_map", "served_files", "served_model"]
+__all__ = [
+    "ModelIntegrityError",
+    "ModelOutput",
+    "analyse",
+    "heat_map",
+    "served_files",
+    "served_gate",
+    "served_model",
+]
 
 
 @functools.cache
@@ -31,6 +41,12 @@ def served_model() -> ServedModel:
     Raises ``FileNotFoundError`` without a model folder, ``ModelIntegrityError`` for an incomplete or altered one.
     """
     return load_model(_folder(), runtime=settings.CXR_RUNTIME)
+
+
+@functools.cache
+def served_gate() -> Gate:
+    """The gate before the model, loaded once. Raises as ``served_model`` does."""
+    return load_gate()
 
 
 def served_files() -> dict[str, bytes]:
@@ -48,8 +64,17 @@ def _folder() -> Path:
 
 
 def analyse(content: bytes) -> ModelOutput:
-    """Scores and class-activation maps for one file. Raises ``ml.imaging.ImageRefused`` with the reason."""
-    return served_model().predict(load_image(content, limits=image_limits()).pixels)
+    """Scores and class-activation maps for one file.
+
+    Raises ``ml.imaging.ImageRefused`` with the reason where the file cannot become an image, where the image is not one
+    upright frontal chest X-ray, or where it is unlike all that the model learnt from.
+    """
+    pixels = load_image(content, limits=image_limits()).pixels
+    served_gate().check(pixels)
+    model = served_model()
+    output = model.predict(pixels)
+    model.check_familiar(output)
+    return output
 
 
 def heat_map(*, activation_maps: bytes, class_index: int) -> np.ndarray:

@@ -26,11 +26,13 @@ TOOK_TOO_LONG = "The analysis took too long and was stopped. The image itself ca
 def analysis_run(*, prediction_id: str) -> None:
     """Claim the prediction and bring it to an end. Safe to run twice: the second run finds nothing to claim.
 
-    While this worker's model is missing or altered nothing is claimed: the prediction stays queued and is tried again.
+    While this worker's model or gate is missing or altered nothing is claimed: the prediction stays queued and is tried
+    again.
     A lost database connection leaves the lease to run out, after which the analysis is taken up again.
     """
     try:
         model = inference.served_model()
+        inference.served_gate()
     except (inference.ModelIntegrityError, OSError):
         logger.exception("The model cannot be used; analyses stay queued.")
         return

@@ -69,6 +69,7 @@ def network(monkeypatch, prediction):
             return outcome
 
         monkeypatch.setattr(inference, "served_model", lambda: Model(prediction.model_version.sha256))
+        monkeypatch.setattr(inference, "served_gate", lambda: None)
         monkeypatch.setattr(inference, "analyse", analyse)
 
     return answer
@@ -245,14 +246,18 @@ def test_only_a_failed_analysis_runs_again(doctor, prediction):
         prediction_run_again(actor=doctor, prediction=prediction)
 
 
+@pytest.mark.parametrize("part", ["served_model", "served_gate"])
 @pytest.mark.parametrize(
     "fault", [ModelIntegrityError("model.onnx was altered"), FileNotFoundError("no model")]
 )
-def test_while_the_model_is_missing_or_altered_analyses_stay_queued(prediction, monkeypatch, fault):
+def test_while_the_model_or_its_gate_is_missing_or_altered_analyses_stay_queued(
+    prediction, network, monkeypatch, fault, part
+):
     def missing():
         raise fault
 
-    monkeypatch.setattr(inference, "served_model", missing)
+    network(OUTPUT)
+    monkeypatch.setattr(inference, part, missing)
     analysis_run(prediction_id=str(prediction.pk))
     assert (fresh(prediction).status, fresh(prediction).attempts) == ("queued", 0)
 
