@@ -1,0 +1,1 @@
+"""The notebook that explains the second opinion, and what runs it."""
