@@ -13,7 +13,7 @@ NOVELTY = "novelty.npz"
 
 @dataclass(frozen=True)
 class Novelty:
-    """Distances of a feature vector, brought to length 1, to the training images of each class.
+    """How far a feature vector lies from the training images of each class.
 
     The Mahalanobis distance to the nearest class mean under one covariance (Lee et al. 2018, "A simple unified
     framework for detecting out-of-distribution samples"), divided by the distance that the `threshold` stands for, so
@@ -48,14 +48,7 @@ class Novelty:
 
 
 def distances(features: np.ndarray, means: np.ndarray, whitening: np.ndarray) -> np.ndarray:
-    """Mahalanobis distance of each row of features (n, n_features), brought to length 1, to the nearest mean."""
-    directions = unit_length(features) @ whitening
+    """Mahalanobis distance of each row of features (n, n_features) to the nearest mean."""
+    directions = features @ whitening
     centres = means @ whitening
     return np.sqrt(((directions[:, np.newaxis] - centres) ** 2).sum(axis=2).min(axis=1))
-
-
-def unit_length(features: np.ndarray) -> np.ndarray:
-    """Each row divided by its length: how strongly a network answers varies with contrast, what it answers less."""
-    return np.asarray(
-        features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-9), np.float32
-    )

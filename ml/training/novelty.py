@@ -11,7 +11,7 @@ from sklearn.covariance import LedoitWolf
 
 from ml.data.split import AUXILIARY, TEST, TRAIN, VALIDATION
 from ml.evaluation.metrics import share
-from ml.serving.novelty import Novelty, distances, unit_length
+from ml.serving.novelty import Novelty, distances
 from ml.training.network import FEATURES
 
 #: At most this share of the validation's images, each a chest X-ray of a kind that was trained on, is refused.
@@ -25,12 +25,11 @@ def fit_novelty(features: np.ndarray, labels: np.ndarray, validation: np.ndarray
     features (m, n_features), of which at most 1 % lie beyond it.
 
     The covariance is that within the classes, shrunk towards a multiple of the identity (Ledoit and Wolf 2004), so
-    that directions in which the training never varied are measured too.
+    that directions in which the training never varied are measured too. Chosen by trial (docs/gate.md).
     """
-    rows = unit_length(features)
     numbers = np.unique(labels)
-    means = np.stack([rows[labels == number].mean(axis=0) for number in numbers])
-    within = rows - means[np.searchsorted(numbers, labels)]
+    means = np.stack([features[labels == number].mean(axis=0) for number in numbers])
+    within = features - means[np.searchsorted(numbers, labels)]
     values, vectors = np.linalg.eigh(LedoitWolf(assume_centered=True).fit(within).covariance_)
     whitening = (vectors / np.sqrt(np.maximum(values, 1e-12))).astype(np.float32)
     found = distances(validation, means, whitening)
@@ -60,7 +59,7 @@ def novelty_of(
         for side in (VALIDATION, TEST)
     }
     return novelty, {
-        "method": "Mahalanobis distance of the features, at length 1, to the nearest class mean (Lee et al. 2018)",
+        "method": "Mahalanobis distance of the features to the nearest class mean, one covariance (Lee et al. 2018)",
         "fitted_on": f"{len(at[TRAIN])} training images",
         "threshold": f"validation: at most {REFUSED:.0%} refused",
         "refused": refused,
