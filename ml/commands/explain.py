@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml.commands.common import ANSWERED, FAULT, UnusableError, files_in, load, stop
+from ml.commands.common import ANSWERED, FAULT, UnusableError, files_in, load, load_default_gate, stop
 from ml.commands.predict import UniqueNames, predict_file, row
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ def add_parser(commands: Commands) -> None:
         metavar="DIR",
         help="for each file <stem>.npy (float32 224 x 224, 0..1, over the image stretched square) and <stem>.png",
     )
+    explain.add_argument(
+        "--no-gate",
+        action="store_true",
+        help="also explain what is no upright frontal chest X-ray, or unlike all that the model knows",
+    )
     explain.add_argument("--json", action="store_true", help="one JSON object a line for each file")
     explain.set_defaults(command=_explain)
 
@@ -57,6 +62,7 @@ def add_parser(commands: Commands) -> None:
 def _explain(options: argparse.Namespace) -> int:
     try:
         model = load(options.model, "onnx")
+        gate = None if options.no_gate else load_default_gate()
     except UnusableError as error:
         return stop(error)
     if options.label is not None and options.label not in model.labels:
@@ -74,7 +80,7 @@ def _explain(options: argparse.Namespace) -> int:
     names = UniqueNames()
     fault = False
     for file in files:
-        answer, _ = predict_file(model, file)
+        answer, _ = predict_file(model, file, gate)
         if answer["status"] == "ok":
             label = options.label or answer["label"]
             place = options.out / names.take(file.stem)

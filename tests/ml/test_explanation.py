@@ -28,6 +28,7 @@ from ml.explanation.methods import (
 )
 from ml.explanation.pointing import chosen_on_the_other_half, grown, mass_inside, mean, pointing
 from ml.explanation.score import score_maps
+from ml.phantom import draw_chest
 from ml.preprocessing import Preprocessing
 from ml.serving import ServedModel
 from ml.serving.folder import CARD, KERAS, SPLIT, file_digests
@@ -313,7 +314,8 @@ def test_what_cannot_be_scored_is_said(outlined: tuple[ServedModel, Path, Path],
 def test_the_command_writes_the_served_map_and_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    image, text = save(drawing(1), tmp_path / "chest.png"), tmp_path / "note.png"
+    image, text = tmp_path / "chest.png", tmp_path / "note.png"
+    save(np.rint(draw_chest(1, rows=160, columns=144) * 255).astype(np.uint8), image)
     text.write_text("no image")
     out = tmp_path / "maps"
     assert main(["explain", str(image), str(text), "--out", str(out), "--json"]) == 0
@@ -330,6 +332,11 @@ def test_the_command_writes_the_served_map_and_a_picture(
     assert (other["method"], other["explained"]) == ("grad-cam", "normal")
     heat = np.load(other["heatmap"])
     assert (heat.shape, heat.dtype) == ((224, 224), np.float32)
+    save(drawing(1), tmp_path / "drawing.png")
+    capsys.readouterr()
+    for gate, status in (((), "refused"), (("--no-gate",), "ok")):
+        assert main(["explain", str(tmp_path / "drawing.png"), "--out", str(out), "--json", *gate]) == 0
+        assert json.loads(capsys.readouterr().out)["status"] == status
     assert main(["explain", str(image), "--label", "gout", "--out", str(out)]) == 2
     assert "no class gout" in capsys.readouterr().err
 
