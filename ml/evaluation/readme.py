@@ -104,7 +104,7 @@ def _mechanism(card: dict[str, Any], names: dict[str, str]) -> str:
 - Output: {len(names)} probabilities, {len(names)} maps, the features before the last layer, and the set of labels that
   cannot be ruled out.
 - Training: {training["epochs_run"]} epochs, {training["minutes"]:g} minutes on {training["machine"]}; the weights are
-  those of epoch {training["best_epoch"]}, the lowest validation loss.{refused}
+  those of epoch {training["kept_epoch"]}.{refused}
 - The ONNX export gives what Keras gives to {max(parity["largest_difference"].values()):.0e} over {parity["images"]} images.
 
 ![Accuracy and loss](plots/training.png)"""

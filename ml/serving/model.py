@@ -22,8 +22,6 @@ from ml.serving.session import onnx_session
 OUTPUTS = ("scores", "maps", "features")
 # float32 (1, size, size, 1) to scores (1, n_classes), maps (1, h, w, n_classes) and features (1, n_features).
 Runner = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
-# What a model of card format 1 has, whose network gives no features.
-NO_FEATURES = np.zeros((1, 0), np.float32)
 
 
 class ModelOutputError(RuntimeError):
@@ -143,12 +141,10 @@ def load_model(folder: Path, runtime: str = "onnx", *, threads: int = 2) -> Serv
 def _onnx_runner(model: ModelFolder, threads: int) -> Runner:
     session = onnx_session(model.contents[ONNX], threads=threads)
     entry = session.get_inputs()[0].name
-    given = {output.name for output in session.get_outputs()}
-    wanted = [name for name in OUTPUTS if name in given]
 
     def run(network_input: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        scores, maps, *features = session.run(wanted, {entry: network_input})
-        return scores, maps, features[0] if features else NO_FEATURES
+        scores, maps, features = session.run(list(OUTPUTS), {entry: network_input})
+        return scores, maps, features
 
     return run
 
@@ -168,8 +164,8 @@ def _keras_runner(model: ModelFolder, threads: int) -> Runner:
 
     def run(network_input: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         outputs = call(tf.constant(network_input))
-        features = outputs["features"].numpy() if "features" in outputs else NO_FEATURES
-        return outputs["scores"].numpy(), outputs["maps"].numpy(), features
+        scores, maps, features = (outputs[name].numpy() for name in OUTPUTS)
+        return scores, maps, features
 
     return run
 

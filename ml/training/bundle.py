@@ -26,6 +26,7 @@ from ml.serving.novelty import NOVELTY
 from ml.training import plots
 from ml.training.config import Config
 from ml.training.export import export_onnx, fold_temperature, logits_of
+from ml.training.fit import kept_epoch
 from ml.training.novelty import novelty_of
 from ml.training.work import DRAFT
 
@@ -101,7 +102,7 @@ def write_model_folder(
             },
             "parameters": network.count_params(),
             "epochs_run": len(history),
-            "best_epoch": int(history.loc[history["val_loss"].idxmin(), "epoch"]),
+            "kept_epoch": kept_epoch(history.to_dict("records"), config.schedule.keep),
             "minutes": round(seconds / 60, 1),
             "machine": f"{os.cpu_count()} cores, {platform.machine()}",
             "libraries": {

@@ -59,10 +59,16 @@ class Checkpoint(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: Path, patience: int, history: list[dict[str, float]], size: int, seconds: float
+        self,
+        folder: Path,
+        patience: int,
+        keep: str,
+        history: list[dict[str, float]],
+        size: int,
+        seconds: float,
     ) -> None:
         super().__init__()
-        self.folder, self.patience, self.history, self.size = folder, patience, history, size
+        self.folder, self.patience, self.keep, self.history, self.size = folder, patience, keep, history, size
         self.before, self.started = seconds, time.monotonic()
 
     @property
@@ -73,7 +79,7 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         figures = {NAMES.get(key, key): float(value) for key, value in (logs or {}).items()}
         self.history.append({"epoch": epoch + 1, "size": self.size, **figures})
-        if best_epoch(self.history) == epoch + 1:
+        if kept_epoch(self.history, self.keep) == epoch + 1:
             _replace(self.folder / BEST, self.model.save_weights)
         name = f"epoch-{epoch + 1:03d}.weights.h5"
         _replace(self.folder / name, self.model.save_weights)
@@ -110,8 +116,10 @@ def _of_last_size(history: list[dict[str, float]]) -> list[dict[str, float]]:
     return [row for row in history if row["size"] == history[-1]["size"]]
 
 
-def best_epoch(history: list[dict[str, float]]) -> int:
-    """The epoch with the lowest validation loss, of those on squares of the last epoch's size."""
+def kept_epoch(history: list[dict[str, float]], keep: str) -> int:
+    """The `last` epoch, or the `best`: the lowest validation loss, of those on squares of the last epoch's size."""
+    if keep == "last":
+        return int(history[-1]["epoch"])
     return int(min(_of_last_size(history), key=lambda row: row["val_loss"])["epoch"])
 
 
@@ -191,8 +199,8 @@ def fit(
     `images`: uint8 (n, size, size); `labels` (n,): numbers in `config.classes`; `strata` (n,); `training`,
     `validation`: positions in them; `lungs`: see `TrainingInput`; `start_from`: weights of a network of the same
     shape to begin with, all but those of the last layer where its classes differ in number. The network returned
-    names the labels alone, in full precision, with the weights of the epoch with the lowest validation loss, in
-    which each class counts the same. `folder` holds the checkpoints; the same configuration and images must be
+    names the labels alone, in full precision, with the weights that the schedule keeps; each class counts the same in
+    the validation loss. `folder` holds the checkpoints; the same configuration and images must be
     given to go on.
     """
     keras.utils.set_random_seed(config.seed)
@@ -230,7 +238,7 @@ def fit(
         for size, end_epoch, patience in _phases(schedule, config.size):
             if len(history) >= end_epoch:
                 continue
-            checkpoint = Checkpoint(folder, patience, history, size, spent)
+            checkpoint = Checkpoint(folder, patience, schedule.keep, history, size, spent)
             model.fit(
                 rows.batches(len(history), end_epoch, size),
                 initial_epoch=len(history),

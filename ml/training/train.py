@@ -105,6 +105,8 @@ def train(config: Config, *, data: Path, out: Path, work: Path, start_from: Path
         raise FileExistsError(
             f"{out} is there already. A model is never written over: give it another version."
         )
+    # Both before the training, so that a run of hours ends with the code that it began with.
+    from ml.training.bundle import write_model_folder
     from ml.training.fit import fit
 
     manifest, duplicates = prepare(config, data, work)
@@ -129,8 +131,6 @@ def train(config: Config, *, data: Path, out: Path, work: Path, start_from: Path
         lungs=lungs,
         start_from=weights,
     )
-    from ml.training.bundle import write_model_folder
-
     name, version = name_and_version(out)
     folder = write_model_folder(
         config,

@@ -96,12 +96,13 @@ def test_a_resumed_run_goes_on_with_the_same_batches_of_whatever_size() -> None:
 
 
 def test_what_squares_of_another_size_were_judged_like_is_not_compared() -> None:
-    from ml.training.fit import best_epoch, has_stalled
+    from ml.training.fit import has_stalled, kept_epoch
 
     losses = [(1, 16, 0.2), (2, 16, 0.1), (3, 32, 0.9), (4, 32, 0.5), (5, 32, 0.6)]
     history = [{"epoch": epoch, "size": size, "val_loss": loss} for epoch, size, loss in losses]
-    assert best_epoch(history) == 4
-    assert best_epoch(history[:3]) == 3
+    assert kept_epoch(history, "best") == 4
+    assert kept_epoch(history[:3], "best") == 3
+    assert kept_epoch(history, "last") == 5
     assert not has_stalled(history, patience=2)
     assert has_stalled(history, patience=1)
 

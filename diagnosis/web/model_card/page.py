@@ -93,7 +93,7 @@ def _mechanism(card: Card) -> Section:
             f"{largest:.0e}" if largest else NOT_MEASURED,
         ),
     ]
-    epochs, best = count(at(training, "epochs_run")), count(at(training, "best_epoch"))
+    epochs, kept = count(at(training, "epochs_run")), count(at(training, "kept_epoch"))
     return Section(
         "mechanism",
         "Mechanism",
@@ -104,7 +104,7 @@ def _mechanism(card: Card) -> Section:
         pictures=card.picture(
             "training",
             "Loss and accuracy while it learnt",
-            f"Training curves over {epochs} passes; the weights are those of pass {best}.",
+            f"Training curves over {epochs} passes; the weights are those of pass {kept}.",
         ),
     )
 
