@@ -184,7 +184,7 @@ def with_scores(served: ServedModel, scores: list[float], conformal: dict) -> Mo
     maps = np.zeros((1, 10, 10, 3), np.float32)
     card = {**served.card, "conformal": conformal}
     model = dataclasses.replace(
-        served, card=card, run=lambda image: (np.array([scores], np.float32), maps, FEATURES)
+        served, card=card, novelty=None, run=lambda image: (np.array([scores], np.float32), maps, FEATURES)
     )
     return model.predict(WORST_CASES["drawing"])
 
