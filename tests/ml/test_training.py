@@ -135,7 +135,9 @@ def test_training_stops_when_the_last_epochs_brought_nothing() -> None:
     assert not has_stalled([*history, {"size": 16, "val_loss": 0.4}], patience=2)
 
 
-@pytest.mark.parametrize("small", [{}, {"small_size": 8, "small_epochs": 1}], ids=["one size", "small squares first"])
+@pytest.mark.parametrize(
+    "small", [{}, {"small_size": 8, "small_epochs": 1}], ids=["one size", "small squares first"]
+)
 def test_a_killed_training_goes_on_to_the_result_of_an_unbroken_one(
     small: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
