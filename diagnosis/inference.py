@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -17,11 +18,11 @@ from ml.serving import (
     ModelIntegrityError,
     ModelOutput,
     ServedModel,
+    ShownMap,
     default_model_folder,
     load_gate,
     load_model,
 )
-from ml.serving import heat_map as serving_heat_map
 
 __all__ = [
     "ModelIntegrityError",
@@ -77,10 +78,11 @@ def analyse(content: bytes) -> ModelOutput:
     return output
 
 
-def heat_map(*, activation_maps: bytes, class_index: int) -> np.ndarray:
+def heat_map(*, activation_maps: bytes, card: dict[str, Any], label: str) -> np.ndarray:
     """Where the network looked for one class: float32 (224, 224) in 0..1, aligned with the image stretched to a square.
 
-    ``activation_maps`` is the .npy of a prediction, float32 (classes, rows, columns).
+    ``activation_maps`` is the .npy of a prediction, float32 (classes, rows, columns); ``card``, that of the model which made
+    it, says how its maps are shown.
     """
     maps = np.load(io.BytesIO(activation_maps), allow_pickle=False)
-    return serving_heat_map(maps, class_index)
+    return ShownMap.from_card(card)(maps, label)

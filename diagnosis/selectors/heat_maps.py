@@ -22,5 +22,5 @@ def heat_map_of(prediction: Prediction, label: str) -> NDArray[np.float32]:
         status = prediction.get_status_display().lower()
         raise Conflict(f"There is no heat map: the analysis is “{status}”. Only a finished analysis has one.")
     return inference.heat_map(
-        activation_maps=bytes(prediction.activation_maps), class_index=codes.index(label)
+        activation_maps=bytes(prediction.activation_maps), card=prediction.model_version.card, label=label
     )

@@ -57,8 +57,8 @@ def _explanation(model: ServedModel, folder: Path, data: Path) -> dict[str, Any]
     from ml.explanation.score import score_maps
 
     figures = score_maps(model, folder, data)
-    # What `python -m ml explain-score` lists for each case would be most of the card.
-    return {key: value for key, value in figures.items() if key != "per_case"}
+    # What `python -m ml explain-score` lists for each case would be most of the card. The map that scores best is served.
+    return {key: value for key, value in figures.items() if key != "per_case"} | {"served": figures["best"]}
 
 
 MORE = {"bias": _bias, "explanation": _explanation}

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ml")
 
+SERVED = "served"
 # Those of `ml.explanation.methods.METHODS`, which a command line without TensorFlow must name too.
-SERVED = "cam"
-METHODS = (SERVED, "grad-cam", "grad-cam++", "integrated-gradients", "occlusion")
+METHODS = ("cam", "grad-cam", "grad-cam++", "integrated-gradients", "occlusion")
 
 
 def add_parser(commands: Commands) -> None:
@@ -40,7 +40,10 @@ def add_parser(commands: Commands) -> None:
         "--model", type=Path, metavar="FOLDER", help="default: $CXR_MODEL_DIR, else the model that is served"
     )
     explain.add_argument(
-        "--method", choices=METHODS, default=SERVED, help="cam, the default, is the map that the portal shows"
+        "--method",
+        choices=(SERVED, *METHODS),
+        default=SERVED,
+        help="served, the default, is the map that the portal shows",
     )
     explain.add_argument("--label", metavar="CODE", help="the class to explain; default: the one found")
     explain.add_argument(
@@ -98,16 +101,14 @@ def _write(
     import numpy as np
 
     from ml.imaging import load_image
-    from ml.serving import heat_map
 
     pixels = load_image(file).pixels
-    number = model.labels.index(label)
     if explained is None:
-        heat = heat_map(model.predict(pixels).maps, number)
+        heat = model.shown_map(model.predict(pixels).maps, label)
     else:
         from ml.explanation.maps import explain
 
-        heat = explain(explained, model.preprocessing(pixels), number, method)[0]
+        heat = explain(explained, model.preprocessing(pixels), model.labels.index(label), method)[0]
     table, picture = place.with_name(f"{place.name}.npy"), place.with_name(f"{place.name}.png")
     try:
         np.save(table, heat)

@@ -52,6 +52,10 @@ def table(figures: dict[str, Any]) -> str:
         mark = " (served)" if name == figures["served"] else ""
         mass = "".join(f"{_value(every.get(key)):<17}" for key in ("mass_in_lesions", "mass_in_lungs"))
         lines.append(f"{name + mark:<28} {_pointing(every['pointing']):<28} {mass}".rstrip())
+    if figures["best"] != figures["served"]:
+        lines.append(
+            f"Of the maps of the forward pass this one scores best, and is not served: {figures['best']}"
+        )
     return "\n".join(lines)
 
 

@@ -117,7 +117,6 @@ def predict_file(
     those of the model's card, which also has their names for display.
     """
     from ml.imaging import ImageRefused, load_image
-    from ml.serving import heat_map
 
     answer = _answer(model, file, "ok")
     try:
@@ -127,7 +126,7 @@ def predict_file(
         output = model.predict(pixels)
         if gate is not None:
             model.check_familiar(output)
-        heat = heat_map(output.maps, model.labels.index(output.label), HEAT_MAP_SIZE)
+        heat = model.shown_map(output.maps, output.label, HEAT_MAP_SIZE)
     except ImageRefused as refusal:
         return {**answer, "status": "refused", "reason": str(refusal)}, None
     except FileNotFoundError:

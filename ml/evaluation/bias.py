@@ -238,7 +238,7 @@ def evidence_inside(
 ) -> dict[str, Any]:
     """For images of each class the mean share of the positive evidence for COVID-19 that lies inside the lungs.
 
-    `maps` (n, h, w, n_classes), as shown to a reader (`heat_map`); `lungs` bool (n, size, size). Images whose lungs
+    `maps` (n, h, w, n_classes), against the mean of all classes (`heat_map`); `lungs` bool (n, size, size). Images whose lungs
     were not found, or that have no positive evidence, are left out. `lungs_share_of_area` is what a map without any
     aim would have.
     """

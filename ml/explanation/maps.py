@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
 from scipy import ndimage
 
@@ -26,28 +24,3 @@ def explain(explained: Explained, images: np.ndarray, label: int, method: str) -
     if method == "integrated-gradients":
         raw = ndimage.gaussian_filter(raw, (0, *[PIXEL_SMOOTHING * raw.shape[1]] * 2))
     return np.stack([heat_map(one[np.newaxis], 0, (SIDE, SIDE)) for one in raw])
-
-
-def _bicubic(maps: np.ndarray, label: int, labels: Sequence[str]) -> np.ndarray:
-    grown = ndimage.zoom(
-        maps[label], SIDE / np.array(maps[label].shape), order=3, mode="nearest", grid_mode=True
-    )
-    return heat_map(grown[np.newaxis], 0, (SIDE, SIDE))
-
-
-def _smoothed(maps: np.ndarray, label: int, labels: Sequence[str]) -> np.ndarray:
-    return heat_map(ndimage.gaussian_filter(maps[label], 1, mode="nearest")[np.newaxis], 0, (SIDE, SIDE))
-
-
-def _against_normal(maps: np.ndarray, label: int, labels: Sequence[str]) -> np.ndarray:
-    difference = maps[label] - maps[list(labels).index("normal")]
-    return heat_map(difference[np.newaxis], 0, (SIDE, SIDE))
-
-
-# Other ways to show the very maps of the forward pass, which cost the portal nothing: maps (n_classes, h, w), the class
-# and all classes' codes to (224, 224).
-VARIANTS: dict[str, Callable[[np.ndarray, int, Sequence[str]], np.ndarray]] = {
-    "cam, bicubic": _bicubic,
-    "cam, smoothed": _smoothed,
-    "cam, against normal": _against_normal,
-}

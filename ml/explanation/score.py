@@ -14,14 +14,13 @@ from tqdm import tqdm
 from ml.evaluation.metrics import share
 from ml.explanation import controls
 from ml.explanation.cases import Cases, read_cases
-from ml.explanation.maps import SIDE, VARIANTS, explain
+from ml.explanation.maps import SIDE, explain
 from ml.explanation.methods import METHODS, Explained
-from ml.explanation.pointing import chosen_on_the_other_half, grown, mass_inside, mean, pointing
-from ml.serving.heatmap import heat_map
+from ml.explanation.pointing import choose, chosen_on_the_other_half, grown, mass_inside, mean, pointing
+from ml.serving.heatmap import ShownMap
 from ml.serving.model import ServedModel
 
 LABEL = "covid19"
-SERVED = "cam"
 SEEDS = (1, 2, 3, 4, 5)
 # As Zhang et al. 2018 allowed, in pixels of 224; more lenient here, since their images were larger.
 TOLERANCE = 15
@@ -40,8 +39,9 @@ def score_maps(
 ) -> dict[str, Any]:
     """How well the maps of COVID-19 meet the lesions and the lungs that radiologists outlined.
 
-    `model`: the served one of `folder`; `methods`: of `ml.explanation.methods.METHODS`. No map is chosen or tuned
-    on these cases; `choice` says what choosing the best of them is worth on cases that did not choose. Raises
+    `model`: the served one of `folder`; `methods`: of `ml.explanation.methods.METHODS`, beside every way to show what
+    the forward pass gives (`ShownMap`). `served` is the way that the model's card names, `best` the one that scores
+    best. Nothing is tuned on these cases; `choice` says what choosing the best is worth on cases that did not choose. Raises
     ValueError for a model without the class or an unknown method, FileNotFoundError without the outlines, and
     DataDiffersError where an image of the model's training is missing.
     """
@@ -57,8 +57,8 @@ def score_maps(
     called = np.array([output.label == LABEL for output in outputs])
 
     explained = Explained.open(folder)
-    found = _maps(model, [output.maps for output in outputs], label)
-    for method in tqdm([name for name in methods if name != SERVED], desc="explaining", unit="method"):
+    found = _forward_maps(model.labels, np.stack([output.maps for output in outputs]))
+    for method in tqdm([name for name in methods if name not in found], desc="explaining", unit="method"):
         found[method] = explain(explained, images, label, method)
     subsets = {
         "all": np.ones(len(cases), bool),
@@ -68,6 +68,7 @@ def score_maps(
     }
     hits = {name: pointing(maps, cases.lesions) for name, maps in found.items()}
     inside = {name: mass_inside(maps, cases.lesions) for name, maps in found.items()}
+    forward = {name: hits[name] for name in ShownMap.kinds(model.labels)}
     fixed = pointing(controls.others_lesions(cases), cases.lesions)
 
     def for_each_subset(figures: Callable[[np.ndarray], dict[str, Any]]) -> dict[str, Any]:
@@ -75,7 +76,8 @@ def score_maps(
 
     return {
         "label": LABEL,
-        "served": SERVED,
+        "served": model.shown_map.kind,
+        "best": choose(forward, inside, np.ones(len(cases), bool)),
         "cases": {
             "images": len(cases),
             "groups": len(set(cases.groups)),
@@ -87,16 +89,12 @@ def score_maps(
             name: for_each_subset(partial(_figures, maps, cases, fixed=fixed)) for name, maps in found.items()
         },
         "controls": {name: for_each_subset(figures) for name, figures in _controls(cases).items()}
-        | {"random weights": _random_weights(explained, images, label, cases, seeds)},
+        | {"random weights": _random_weights(model, explained, images, cases, seeds)},
         "choice": {
             "of_all": chosen_on_the_other_half(hits, inside, cases.groups),
-            "of_the_forward_pass": chosen_on_the_other_half(
-                {name: hits[name] for name in found if name == SERVED or name in VARIANTS},
-                inside,
-                cases.groups,
-            ),
+            "of_the_forward_pass": chosen_on_the_other_half(forward, inside, cases.groups),
         },
-        "sanity": _sanity(explained, images, label, {name: found[name] for name in found if name in methods}),
+        "sanity": _sanity(model, explained, images, found),
         "per_case": [
             {
                 "name": cases.names[n],
@@ -124,15 +122,12 @@ def _learnt_from_lungs(card: dict[str, Any]) -> bool:
     )
 
 
-def _maps(model: ServedModel, maps: list[np.ndarray], label: int) -> dict[str, np.ndarray]:
-    """The served maps, and other ways to show what the same forward pass gave."""
-    found = {SERVED: np.stack([heat_map(one, label, (SIDE, SIDE)) for one in maps])}
-    if "normal" in model.labels:
-        found |= {
-            name: np.stack([make(one, label, model.labels) for one in maps])
-            for name, make in VARIANTS.items()
-        }
-    return found
+def _forward_maps(labels: list[str], maps: np.ndarray) -> dict[str, np.ndarray]:
+    """Each way to show what the forward pass gave: maps (n, n_classes, h, w) to (n, 224, 224) each."""
+    return {
+        kind: np.stack([ShownMap(kind, labels)(one, LABEL, (SIDE, SIDE)) for one in maps])
+        for kind in ShownMap.kinds(labels)
+    }
 
 
 def _controls(cases: Cases) -> dict[str, Callable[[np.ndarray], dict[str, Any]]]:
@@ -176,13 +171,14 @@ def _figures(
 
 
 def _random_weights(
-    explained: Explained, images: np.ndarray, label: int, cases: Cases, seeds: Sequence[int]
+    model: ServedModel, explained: Explained, images: np.ndarray, cases: Cases, seeds: Sequence[int]
 ) -> dict[str, Any]:
     """The served map of the same network with random weights, once for each seed."""
-    every = [
-        explain(Explained(controls.randomised(explained.network, seed)), images, label, SERVED)
-        for seed in tqdm(seeds, desc="random weights", unit="seed")
-    ]
+    every = []
+    for seed in tqdm(seeds, desc="random weights", unit="seed"):
+        other = Explained(controls.randomised(explained.network, seed))
+        shown = _forward_maps(model.labels, np.moveaxis(other.maps(images), -1, 1))
+        every.append(shown[model.shown_map.kind])
 
     def over_seeds(values: list[float]) -> dict[str, Any]:
         return {"value": round(float(np.mean(values)), 4), "by_seed": [round(value, 4) for value in values]}
@@ -197,21 +193,24 @@ def _random_weights(
 
 
 def _sanity(
-    explained: Explained, images: np.ndarray, label: int, found: dict[str, np.ndarray]
+    model: ServedModel, explained: Explained, images: np.ndarray, found: dict[str, np.ndarray]
 ) -> dict[str, Any]:
     """Does a map depend on what the network learnt (Adebayo et al. 2018, "Sanity checks for saliency maps")? The
-    rank correlation of each method's maps with those after the last layer's weights, or all, are drawn anew: the mean
-    over every few cases.
+    rank correlation of each kind of map with that after the last layer's weights, or all, are drawn anew: the mean over
+    every few cases.
     """
     some = slice(None, None, max(1, len(images) // SANITY_CASES))
-    result: dict[str, Any] = {}
+    label = model.labels.index(LABEL)
+    result: dict[str, Any] = {name: {} for name in found}
     for part, only in (("last layer", "evidence"), ("all layers", None)):
         other = Explained(controls.randomised(explained.network, SEEDS[0], only))
-        for method, maps in tqdm(found.items(), desc=f"sanity, {part}", unit="method"):
+        changed = _forward_maps(model.labels, np.moveaxis(other.maps(images[some]), -1, 1))
+        for name, maps in tqdm(found.items(), desc=f"sanity, {part}", unit="map"):
+            again = changed[name] if name in changed else explain(other, images[some], label, name)
             ranks = [
                 spearmanr(one[::THIN, ::THIN], two[::THIN, ::THIN], axis=None).statistic
-                for one, two in zip(maps[some], explain(other, images[some], label, method), strict=True)
+                for one, two in zip(maps[some], again, strict=True)
                 if one.any() and two.any()
             ]
-            result.setdefault(method, {})[part] = round(float(np.mean(ranks)), 4) if ranks else None
+            result[name][part] = round(float(np.mean(ranks)), 4) if ranks else None
     return result

@@ -2,7 +2,7 @@
 
 from ml.serving.folder import ModelFolder, ModelIntegrityError, default_gate_folder, default_model_folder
 from ml.serving.gate import Gate, load_gate
-from ml.serving.heatmap import heat_map
+from ml.serving.heatmap import ShownMap, heat_map
 from ml.serving.model import ModelOutput, ModelOutputError, ServedModel, load_model
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "ModelOutput",
     "ModelOutputError",
     "ServedModel",
+    "ShownMap",
     "default_gate_folder",
     "default_model_folder",
     "heat_map",

@@ -15,6 +15,7 @@ import numpy as np
 from ml.imaging import refusal
 from ml.preprocessing import Preprocessing
 from ml.serving.folder import KERAS, ONNX, PREPROCESSING, ModelFolder
+from ml.serving.heatmap import ShownMap
 from ml.serving.novelty import NOVELTY, Novelty
 from ml.serving.possible import PossibleLabels
 from ml.serving.session import onnx_session
@@ -104,6 +105,11 @@ class ServedModel:
             novelty=None if self.novelty is None else self.novelty(features[0]),
         )
 
+    @property
+    def shown_map(self) -> ShownMap:
+        """From `ModelOutput.maps` and a class code to the heat map that a reader is shown."""
+        return ShownMap.from_card(self.card)
+
     def check_familiar(self, output: ModelOutput) -> None:
         """Raise `ImageRefused("unfamiliar")` where the image differs too much from what the model was trained on.
 
@@ -124,6 +130,7 @@ def load_model(folder: Path, runtime: str = "onnx", *, threads: int = 2) -> Serv
     if runtime not in RUNTIMES:
         raise ValueError(f"The runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}.")
     model = ModelFolder.open(Path(folder))
+    ShownMap.from_card(model.card)
     display_names = {entry["code"]: entry["display"] for entry in model.card["labels"]}
     return ServedModel(
         name=model.card["name"],

@@ -17,7 +17,7 @@ from ml.commands.explain_score import table
 from ml.data.split import save_split
 from ml.explanation import controls
 from ml.explanation.cases import Cases, read_cases
-from ml.explanation.maps import VARIANTS, explain
+from ml.explanation.maps import explain
 from ml.explanation.methods import (
     METHODS,
     Explained,
@@ -30,7 +30,7 @@ from ml.explanation.pointing import chosen_on_the_other_half, grown, mass_inside
 from ml.explanation.score import score_maps
 from ml.phantom import draw_chest
 from ml.preprocessing import Preprocessing
-from ml.serving import ServedModel
+from ml.serving import ServedModel, ShownMap
 from ml.serving.folder import CARD, KERAS, SPLIT, file_digests
 from ml.training.network import build_network
 from tests.ml.conftest import drawing, save
@@ -151,17 +151,6 @@ def test_a_map_of_other_weights_is_another_map_and_of_the_same_weights_the_same(
         np.testing.assert_array_equal(weight, kept)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_every_way_to_show_the_forward_pass_keeps_the_place(variant: str) -> None:
-    maps = np.zeros((3, 8, 8), np.float32)
-    maps[0, 5, 2], maps[2, 5, 2], maps[2, 1, 6] = 4, -4, 4
-    heat = VARIANTS[variant](maps, 0, ["covid19", "viral_pneumonia", "normal"])
-    assert heat.shape == (224, 224)
-    assert (heat.min(), heat.max()) == (0, 1)
-    row, column = np.unravel_index(heat.argmax(), heat.shape)
-    assert (row // 28, column // 28) == (5, 2)
-
-
 def test_the_pointing_game_counts_the_strongest_place_and_ties_against_the_map() -> None:
     outline = np.zeros((5, 4, 4), bool)
     outline[:, 1:3, 1:3] = True
@@ -268,7 +257,8 @@ def outlined(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServedModel, Pat
         outputs = network(image, training=False)
         return tuple(outputs[name].numpy() for name in ("scores", "maps", "features"))
 
-    model = ServedModel("tiny", "0", "", ["covid19", "normal"], {}, {}, Preprocessing(size=SIZE), run)
+    card = {"labels": [{"code": "covid19"}, {"code": "normal"}]}
+    model = ServedModel("tiny", "0", "", ["covid19", "normal"], {}, card, Preprocessing(size=SIZE), run)
     return model, folder, data
 
 
@@ -278,7 +268,7 @@ def test_scores_against_outlines_are_what_the_drawings_say(outlined: tuple[Serve
     assert figures["cases"]["images"] == 6
     assert figures["cases"]["seen_in_training"] == ["case-1"]
     assert figures["cases"]["lung_outlines_in_training"] is False
-    assert set(figures["maps"]) == {"cam", "grad-cam", *VARIANTS}
+    assert set(figures["maps"]) == {"grad-cam", *ShownMap.kinds(model.labels)}
     served = figures["maps"]["cam"]
     assert served["all"]["pointing"]["correct"] == 6
     assert served["not seen in training"]["pointing"]["total"] == 5
@@ -288,7 +278,7 @@ def test_scores_against_outlines_are_what_the_drawings_say(outlined: tuple[Serve
     assert figures["controls"]["centre of the image"]["all"]["pointing"]["correct"] == 0
     assert figures["controls"]["any place"]["all"]["pointing"]["value"] == pytest.approx(1 / 16)
     assert len(figures["controls"]["random weights"]["all"]["pointing"]["by_seed"]) == 1
-    assert set(figures["sanity"]) == {"cam", "grad-cam"}
+    assert set(figures["sanity"]) == set(figures["maps"])
     assert [line["seen_in_training"] for line in figures["per_case"]] == [
         False,
         True,
@@ -298,6 +288,8 @@ def test_scores_against_outlines_are_what_the_drawings_say(outlined: tuple[Serve
         False,
     ]
     json.dumps(figures)
+    assert figures["served"] == "cam"
+    assert figures["best"] in ShownMap.kinds(model.labels)
     assert "cam (served)" in table(figures)
 
 

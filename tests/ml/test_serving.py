@@ -16,6 +16,7 @@ from ml.serving import (
     ModelOutput,
     ModelOutputError,
     ServedModel,
+    ShownMap,
     default_model_folder,
     heat_map,
     load_model,
@@ -226,6 +227,49 @@ def test_a_heat_map_shows_what_speaks_for_the_class_where_it_lies() -> None:
     assert heat[196, 28] == 0
     assert not heat_map(maps, 0).any()
     assert heat_map(maps, 1, (100, 50)).shape == (100, 50)
+
+
+LABELS = ["covid19", "viral_pneumonia", "normal"]
+
+
+@pytest.mark.parametrize("kind", ShownMap.kinds(LABELS))
+def test_every_way_to_show_a_map_keeps_its_place(kind: str) -> None:
+    maps = np.zeros((3, 8, 8), np.float32)
+    maps[0, 5, 2], maps[2, 5, 2], maps[2, 1, 6] = 4, -4, 4
+    heat = ShownMap(kind, LABELS)(maps, "covid19")
+    assert (heat.shape, heat.dtype) == ((224, 224), np.float32)
+    assert (heat.min(), heat.max()) == (0, 1)
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    assert (row // 28, column // 28) == (5, 2)
+    normal = ShownMap(kind, LABELS)(maps, "normal")
+    row, column = np.unravel_index(normal.argmax(), normal.shape)
+    assert (row // 28, column // 28) == (1, 6)
+
+
+def test_a_map_against_normal_is_the_difference_of_the_two() -> None:
+    maps = np.random.default_rng(3).normal(size=(3, 5, 5)).astype(np.float32)
+    shown = ShownMap("cam, against normal", LABELS)
+    np.testing.assert_array_equal(shown(maps, "covid19"), heat_map((maps[0] - maps[2])[np.newaxis], 0))
+    np.testing.assert_array_equal(shown(maps, "normal"), heat_map(maps, 2))
+
+
+def test_a_smoothed_map_weighs_each_place_with_its_neighbours() -> None:
+    maps = np.zeros((1, 4, 4), np.float32)
+    maps[0, 0, 0], maps[0, 2, 2] = 8, 16
+    expected = np.array([[4.5, 1.5, 0, 0], [1.5, 1.5, 2, 1], [0, 2, 4, 2], [0, 1, 2, 1]], np.float32)
+    heat = ShownMap("cam, smoothed", ["covid19"])(maps, "covid19", (4, 4))
+    np.testing.assert_allclose(heat, expected / 4.5, atol=1e-6)
+
+
+def test_the_card_says_how_maps_are_shown() -> None:
+    card = {"labels": [{"code": code} for code in LABELS]}
+    assert ShownMap.from_card(card).kind == "cam"
+    served = {"explanation": {"served": "cam, against normal"}}
+    assert ShownMap.from_card(card | served).kind == "cam, against normal"
+    with pytest.raises(ModelIntegrityError, match="cannot show"):
+        ShownMap.from_card(card | {"explanation": {"served": "tarot"}})
+    with pytest.raises(ModelIntegrityError, match="cannot show"):
+        ShownMap.from_card({"labels": [{"code": "covid19"}], **served})
 
 
 def test_a_heat_map_of_something_not_finite_is_an_error() -> None:

@@ -14,6 +14,7 @@ from diagnosis import inference
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.inference import ModelIntegrityError, ModelOutput
 from diagnosis.models import AuditEvent, ModelVersion, OutboxMessage, Prediction, StudyStatus
+from diagnosis.selectors.heat_maps import heat_map_of
 from diagnosis.services import outbox
 from diagnosis.services.accounts import system_user
 from diagnosis.services.analysis import analysis_run
@@ -115,7 +116,7 @@ def test_an_analysis_ends_with_scores_maps_and_a_study_to_read(prediction, netwo
     assert (done.status, done.label) == ("done", "covid19")
     assert done.scores[0] == ("covid19", "COVID-19", 0.7)
     assert done.image.study.status == StudyStatus.TO_READ
-    assert inference.heat_map(activation_maps=bytes(done.activation_maps), class_index=0).shape == (224, 224)
+    assert heat_map_of(done, done.model_version.labels[0]["code"]).shape == (224, 224)
 
 
 def test_running_a_finished_analysis_again_changes_nothing(prediction, network):
