@@ -66,7 +66,7 @@ def test_the_demo_patients_get_their_second_opinion_from_the_worker(portal: Port
         images, done = map(int, portal.manage("shell", "--no-imports", "--command", counts).split())
         return images == done > 0
 
-    until(all_done, "a prediction for each demo image")
+    until(all_done, "a prediction for each demo image", seconds=180)
 
 
 def test_a_second_portal_on_the_same_port_says_so_and_harms_nothing(portal: PortalProcess, tmp_path):
