@@ -54,7 +54,7 @@ def evaluate_gate(
     figures = {
         "frontal": wrongly_refused(rows["sources"].to_numpy(dtype=str), refused),
         PHANTOM: _refused_share([_of_bytes(gate, picture) for picture in phantoms(TEST, PHANTOMS)]),
-        "kinds": made_kinds(gate, material),
+        "kinds": made_kinds(gate, material, count=OF_EACH_KIND),
         "shipped_with_packages": _of_files(gate, _shipped()),
     }
     figures["other_than_frontal"] = _pooled(figures["kinds"].values())
@@ -83,7 +83,7 @@ def wrongly_refused(sources: np.ndarray, refused: list[ImageRefused | None]) -> 
     }
 
 
-def made_kinds(gate: Gate, material: Material, *, count: int = OF_EACH_KIND) -> dict[str, Any]:
+def made_kinds(gate: Gate, material: Material, *, count: int) -> dict[str, Any]:
     """For each kind the share refused, and the share refused for the right reason."""
     pictures, names = make_pictures(list(KINDS.values()), material, count, seed=SEED)
     refused = [_of_bytes(gate, picture) for picture in pictures]

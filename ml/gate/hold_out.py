@@ -24,8 +24,9 @@ from ml.gate.pictures import (
     phantoms,
     photographs,
     small,
+    training_pictures,
 )
-from ml.gate.train import OF_EACH_KIND, PHANTOMS, SEED, least_frontal
+from ml.gate.train import PHANTOMS, SEED, least_frontal
 
 #: Each training leaves out one source, with every image that has a twin in it, and these families of kinds.
 FOLDS = {
@@ -52,9 +53,7 @@ def hold_out_gates(data: Path, *, sources: list[str] | None = None, steps: int =
         )
         side = {name: (rows["split"] == name).to_numpy() & ~left for name in (TRAIN, VALIDATION, TEST)}
         kept = [kind for kind in KINDS.values() if kind.family not in FOLDS[source]]
-        others, names = make_pictures(
-            kept, Material(chests[side[TRAIN]], photographs(TRAIN)), OF_EACH_KIND[TRAIN], seed=SEED
-        )
+        others, names = training_pictures(kept, Material(chests[side[TRAIN]], photographs(TRAIN)), seed=SEED)
         strata = {
             name: np.concatenate([rows.loc[side[name], "sources"], [PHANTOM] * PHANTOMS[name]]).astype(str)
             for name in (TRAIN, VALIDATION)

@@ -15,7 +15,7 @@ from ml.data.importers import SOURCES
 from ml.data.manifest import UnreadableImageError, add_hashes, list_images, load_squares, read_grey
 from ml.data.split import TEST, TRAIN, VALIDATION, split
 from ml.gate.drawings import SIDE, SIZE, Field
-from ml.gate.kinds import CLASSES, KINDS, Kind, Material
+from ml.gate.kinds import CHESTS, CLASSES, KINDS, Kind, Material
 from ml.phantom import Variant, draw_chest
 from ml.preprocessing import Preprocessing
 
@@ -26,6 +26,8 @@ TRAINING_PHOTOGRAPHS = ("china", "flower", "aero", "Minduka_Present_Blue_Pack")
 #: Drawn chests of the demonstration: their seeds start here for each side, so that no side sees another's.
 PHANTOM_SEEDS = {TRAIN: 100_000, VALIDATION: 200_000, TEST: 300_000}
 PHANTOM = "phantom"
+#: Pictures of each kind in a training.
+OF_EACH_KIND, OF_EACH_LIKE_A_FILM = 300, 900
 
 
 def frontal_images(data: Path, *, seed: int) -> pd.DataFrame:
@@ -138,6 +140,21 @@ def make_pictures(
             )
             names.append(kind.name)
     return np.stack(pictures), np.array(names)
+
+
+def training_pictures(
+    kinds: Sequence[Kind], material: Material, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`make_pictures` in the numbers that a training wants: more of what is made of a film and easily taken for one."""
+    like_films = [
+        kind for kind in kinds if kind.origin == CHESTS[0] and kind.family not in ("turned", "inverted")
+    ]
+    parts = [
+        make_pictures(like_films, material, OF_EACH_LIKE_A_FILM, seed=seed) if like_films else None,
+        make_pictures([kind for kind in kinds if kind not in like_films], material, OF_EACH_KIND, seed=seed),
+    ]
+    found = [part for part in parts if part is not None]
+    return np.concatenate([pictures for pictures, _ in found]), np.concatenate([names for _, names in found])
 
 
 def labels_of(names: np.ndarray) -> np.ndarray:

@@ -37,10 +37,10 @@ from ml.gate.pictures import (
     given_pictures,
     labels_of,
     load_chests,
-    make_pictures,
     phantoms,
     photographs,
     small,
+    training_pictures,
 )
 from ml.preprocessing import Preprocessing
 from ml.serving.folder import CARD, KERAS, ONNX, PREPROCESSING, file_digests
@@ -50,8 +50,8 @@ from ml.training.export import export_onnx
 log = logging.getLogger(__name__)
 
 SEED = 1
-#: Pictures of each kind, and drawn chests, for training and for the validation.
-OF_EACH_KIND, PHANTOMS = {TRAIN: 300, VALIDATION: 50}, {TRAIN: 240, VALIDATION: 60}
+#: Drawn chests of the demonstration.
+PHANTOMS = {TRAIN: 240, VALIDATION: 60}
 #: A side of 112 is half of what the classifier sees; no chest is twice as long as wide; below this deviation
 #: nothing can be made out.
 RULES = Rules(shorter_side=112, longer_to_shorter=2.0, deviation=0.02)
@@ -80,17 +80,15 @@ def train_gate(data: Path, out: Path, *, negatives: Path | None = None, steps: i
     rows = frontal_images(data, seed=SEED)
     sides = {side: rows[rows["split"] == side] for side in (TRAIN, VALIDATION)}
     chests = {side: load_chests(part, data) for side, part in sides.items()}
-    pictures, names = {}, {}
-    for side, count in OF_EACH_KIND.items():
-        material = Material(chests[side], photographs(side))
-        seed = SEED if side == TRAIN else SEED + 1
-        pictures[side], names[side] = make_pictures(list(KINDS.values()), material, count, seed=seed)
+    others, names = training_pictures(
+        list(KINDS.values()), Material(chests[TRAIN], photographs(TRAIN)), seed=SEED
+    )
     squares = {side: np.concatenate([small(chests[side]), phantoms(side, PHANTOMS[side])]) for side in sides}
     strata = {
         side: np.concatenate([part["sources"], [PHANTOM] * PHANTOMS[side]]).astype(str)
         for side, part in sides.items()
     }
-    others, labels = pictures[TRAIN], labels_of(names[TRAIN])
+    labels = labels_of(names)
     if negatives:
         own = given_pictures(negatives)
         others = np.concatenate([others, own])
