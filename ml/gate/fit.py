@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,6 +12,7 @@ from ml.gate.kinds import CLASSES, FRONTAL, STRAIGHT
 from ml.gate.network import FEATURES, SCORES, build_gate
 from ml.training.config import Augmentation
 from ml.training.pipeline import augment
+from ml.training.precision import precision
 
 BATCH = 128
 #: Of a batch: chests as they are, and chests made into each class that a turn or an inversion makes.
@@ -56,7 +54,7 @@ def fit(
     keras.utils.set_random_seed(seed)
     weights = _weights(strata)
     random = np.random.default_rng(seed)
-    with _precision("mixed_bfloat16"):
+    with precision("mixed_bfloat16"):
         trainee = build_gate(len(CLASSES))
     optimizer = keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(RATE, steps), weight_decay=0.02)
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
@@ -132,13 +130,3 @@ def _weights(strata: np.ndarray) -> np.ndarray:
     _, number, counts = np.unique(strata, return_inverse=True, return_counts=True)
     weights = np.sqrt(counts)[number] / counts[number]
     return weights / weights.sum()
-
-
-@contextlib.contextmanager
-def _precision(policy: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -4,12 +4,10 @@ goes on.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import time
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from ml.training.config import Config, Schedule
 from ml.training.network import MAPS, SCORES, StyleMixing, build_network
 from ml.training.pipeline import TrainingInput, fixed_batches
 from ml.training.plots import training_curves
+from ml.training.precision import precision
 from ml.training.work import BEST, CURVES, HISTORY, STATE
 
 # With a second loss Keras says whose accuracy it is.
@@ -141,7 +140,7 @@ def trainee(config: Config, *, steps: int) -> keras.Model:
     `steps`: batches in an epoch. It takes squares of any size and computes in the schedule's precision.
     """
     schedule = config.schedule
-    with _precision("mixed_bfloat16" if schedule.mixed_precision else "float32"):
+    with precision("mixed_bfloat16" if schedule.mixed_precision else "float32"):
         network = build_network(size=None, n_classes=len(config.classes), **vars(config.network))
     warm_up = min(schedule.warm_up_epochs, schedule.epochs - 1)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -293,13 +292,3 @@ def finished(config: Config, weights: Path) -> keras.Model:
     for ours, trained in zip(network.weights, whole.weights, strict=True):
         ours.assign(trained[..., : ours.shape[-1]])
     return network
-
-
-@contextlib.contextmanager
-def _precision(policy: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
