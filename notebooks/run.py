@@ -3,8 +3,8 @@
     make notebook            # the outputs of all images; takes long
     python -m notebooks.run --share small --out DIR/try.ipynb
 
-The outputs name the run that they are of (`metadata.run`): its share of the data, the model, and a hash of the cells. A test
-compares these, so that the outputs cannot grow old beside changed cells or another model unnoticed.
+The outputs name the run that they are of (`metadata.run`): its share of the data, the model, and a hash of the code. A test
+compares these, so that the outputs cannot grow old beside changed code or another model unnoticed.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def read() -> Any:
 
 
 def digest(notebook: Any) -> str:
-    """sha256 of the kind and the source of every cell, in order."""
-    cells = [[cell["cell_type"], cell["source"]] for cell in notebook["cells"]]
+    """sha256 of the sources of the cells with code, in order: what the outputs depend on."""
+    cells = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code"]
     return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 

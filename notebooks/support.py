@@ -65,9 +65,9 @@ def pictures(
     `style`: of `imshow`; grey from 0 to 1 where nothing else is said.
     """
     columns = max(len(row) for row in rows.values())
-    figure, axes = plt.subplots(
-        len(rows), columns, figsize=(columns * side, len(rows) * side * 1.15), squeeze=False
-    )
+    lines = max((title.count("\n") + 1 for title in titles or []), default=0)
+    size = columns * side, len(rows) * side * 1.1 + 0.2 * lines
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False)
     for line, (name, row) in zip(axes, rows.items(), strict=True):
         for axis in line:
             axis.axis("off")
