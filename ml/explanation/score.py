@@ -69,6 +69,7 @@ def score_maps(
     hits = {name: pointing(maps, cases.lesions) for name, maps in found.items()}
     inside = {name: mass_inside(maps, cases.lesions) for name, maps in found.items()}
     forward = {name: hits[name] for name in ShownMap.kinds(model.labels)}
+    best = choose(forward, inside, np.ones(len(cases), bool))
     fixed = pointing(controls.others_lesions(cases), cases.lesions)
 
     def for_each_subset(figures: Callable[[np.ndarray], dict[str, Any]]) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def score_maps(
     return {
         "label": LABEL,
         "served": model.shown_map.kind,
-        "best": choose(forward, inside, np.ones(len(cases), bool)),
+        "best": best,
         "cases": {
             "images": len(cases),
             "groups": len(set(cases.groups)),
@@ -89,7 +90,7 @@ def score_maps(
             name: for_each_subset(partial(_figures, maps, cases, fixed=fixed)) for name, maps in found.items()
         },
         "controls": {name: for_each_subset(figures) for name, figures in _controls(cases).items()}
-        | {"random weights": _random_weights(model, explained, images, cases, seeds)},
+        | {"random weights": _random_weights(model, best, explained, images, cases, seeds)},
         "choice": {
             "of_all": chosen_on_the_other_half(hits, inside, cases.groups),
             "of_the_forward_pass": chosen_on_the_other_half(forward, inside, cases.groups),
@@ -171,14 +172,19 @@ def _figures(
 
 
 def _random_weights(
-    model: ServedModel, explained: Explained, images: np.ndarray, cases: Cases, seeds: Sequence[int]
+    model: ServedModel,
+    kind: str,
+    explained: Explained,
+    images: np.ndarray,
+    cases: Cases,
+    seeds: Sequence[int],
 ) -> dict[str, Any]:
-    """The served map of the same network with random weights, once for each seed."""
+    """The maps of one kind of the same network with random weights, once for each seed."""
     every = []
     for seed in tqdm(seeds, desc="random weights", unit="seed"):
         other = Explained(controls.randomised(explained.network, seed))
         shown = _forward_maps(model.labels, np.moveaxis(other.maps(images), -1, 1))
-        every.append(shown[model.shown_map.kind])
+        every.append(shown[kind])
 
     def over_seeds(values: list[float]) -> dict[str, Any]:
         return {"value": round(float(np.mean(values)), 4), "by_seed": [round(value, 4) for value in values]}
