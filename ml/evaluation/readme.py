@@ -93,6 +93,13 @@ def _mechanism(card: dict[str, Any], names: dict[str, str]) -> str:
         f"{count} of {width}" for count, width in zip(network["blocks"], network["widths"], strict=True)
     )
     size = configuration["size"]
+    origin = training.get("started_from")
+    before = (
+        f" after {origin['training']['epochs_run']} epochs and {origin['training']['minutes']:g} minutes of "
+        f"{origin['name']} {origin['version']}, whose weights were the first ones"
+        if origin
+        else ""
+    )
     return f"""## Mechanism
 
 - Input: the grey image, stretched to {size} x {size} pixels, values 0 to 1; exposure is standardised inside the network.
@@ -103,7 +110,7 @@ def _mechanism(card: dict[str, Any], names: dict[str, str]) -> str:
   that layer.
 - Output: {len(names)} probabilities, {len(names)} maps, the features before the last layer, and the set of labels that
   cannot be ruled out.
-- Training: {training["epochs_run"]} epochs, {training["minutes"]:g} minutes on {training["machine"]}; the weights are
+- Training: {training["epochs_run"]} epochs, {training["minutes"]:g} minutes on {training["machine"]}{before}; the weights are
   those of epoch {training["kept_epoch"]}.{refused}
 - The ONNX export gives what Keras gives to {max(parity["largest_difference"].values()):.0e} over {parity["images"]} images.
 

@@ -43,12 +43,14 @@ def write_model_folder(
     squares: np.ndarray,
     history: pd.DataFrame,
     seconds: float,
+    started_from: dict[str, Any] | None,
     data: Path,
     out: Path,
     work: Path,
 ) -> Path:
     """Write the whole folder beside its place, then move it there in one step. Returns `out`.
 
+    `started_from`: the model that the training went on from, as `ml.training.train.origin_of` describes it.
     The temperature is fitted on the validation split and folded into `network`, in place, before the export;
     every figure in the card is measured on the finished export, through the code that serves it.
     """
@@ -104,6 +106,7 @@ def write_model_folder(
             "epochs_run": len(history),
             "kept_epoch": kept_epoch(history.to_dict("records"), config.schedule.keep),
             "minutes": round(seconds / 60, 1),
+            **({"started_from": started_from} if started_from else {}),
             "machine": f"{os.cpu_count()} cores, {platform.machine()}",
             "libraries": {
                 library: importlib.metadata.version(library)

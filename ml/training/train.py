@@ -8,6 +8,7 @@ import logging
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from ml.data.duplicates import report
 from ml.data.manifest import add_hashes, list_images, load_squares
 from ml.data.split import AUXILIARY, TEST, TRAIN, VALIDATION, load_split, split, usable
 from ml.preprocessing import Preprocessing
-from ml.serving.folder import KERAS, SPLIT
+from ml.serving.folder import KERAS, SPLIT, ModelFolder
 from ml.training.config import Config
 from ml.training.work import BEST, CONFIG, CURVES, DRAFT, DUPLICATES, HISTORY, MANIFEST, MASKS, STATE
 
@@ -87,6 +88,15 @@ def starting_weights(folder: Path, manifest: pd.DataFrame) -> Path:
     return folder / KERAS
 
 
+def origin_of(folder: Path) -> dict[str, Any]:
+    """What a card says of the model folder that its training went on from: name, version, sha256 and how that one
+    was trained.
+    """
+    model = ModelFolder.open(folder)
+    names = {key: model.card[key] for key in ("name", "version")}
+    return {**names, "sha256": model.sha256, "training": model.card["training"]}
+
+
 def with_test_only(images: pd.DataFrame, config: Config, data: Path) -> pd.DataFrame:
     """The rows, and those of the configuration's `test_only` sources below them."""
     rows = [images, list_images(data, config.test_only)] if config.test_only else [images]
@@ -111,6 +121,7 @@ def train(config: Config, *, data: Path, out: Path, work: Path, start_from: Path
 
     manifest, duplicates = prepare(config, data, work)
     weights = starting_weights(start_from, manifest) if start_from else None
+    origin = origin_of(start_from) if start_from else None
     preprocessing = Preprocessing(size=config.size)
     squares = load_squares(manifest["path"].tolist(), data, preprocessing)
     labels = manifest["label"].map({code: number for number, code in enumerate(config.classes)}).to_numpy()
@@ -143,6 +154,7 @@ def train(config: Config, *, data: Path, out: Path, work: Path, start_from: Path
         squares=squares,
         history=history,
         seconds=seconds,
+        started_from=origin,
         data=data,
         out=out,
         work=work,

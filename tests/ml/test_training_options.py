@@ -13,7 +13,7 @@ from ml.data.split import AUXILIARY, TEST, TRAIN, VALIDATION, load_split
 from ml.serving.folder import SPLIT
 from ml.training.config import Augmentation, Config, Schedule, load_config
 from ml.training.resampling import resample, spread
-from ml.training.train import prepare, starting_weights
+from ml.training.train import origin_of, prepare, starting_weights
 from tests.ml.conftest import TINY, Trained
 
 
@@ -275,3 +275,17 @@ def test_training_goes_on_from_a_model_that_never_saw_the_test_and_not_from_one_
     moved = rows.assign(split=rows["split"].map({TRAIN: TEST, TEST: TRAIN, VALIDATION: VALIDATION}))
     with pytest.raises(ValueError, match=r"learnt from .* images that this configuration tests on"):
         starting_weights(trained.folder, pd.DataFrame(moved))
+
+
+def test_the_card_says_what_a_training_went_on_from(trained: Trained) -> None:
+    from ml.evaluation.readme import model_card_text
+    from ml.serving import load_model
+
+    model = load_model(trained.folder)
+    origin = origin_of(trained.folder)
+    assert origin["sha256"] == model.sha256
+    assert origin["training"]["configuration"] == model.card["training"]["configuration"]
+    card = {**model.card, "training": {**model.card["training"], "started_from": origin}}
+    said = f"of {origin['name']} {origin['version']}, whose weights were the first ones"
+    assert said in model_card_text(card)
+    assert said not in model_card_text(model.card)
