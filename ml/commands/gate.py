@@ -23,7 +23,7 @@ def add_parser(commands: Commands) -> None:
     train = parts.add_parser("train", help="train a gate and write its folder")
     train.add_argument("--data", type=Path, required=True, metavar="DIR")
     train.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="for example ml/zoo/gate-1.0.0"
+        "--out", type=Path, required=True, metavar="FOLDER", help="for example ml/zoo/gate-1.1.0"
     )
     train.add_argument(
         "--negatives", type=Path, metavar="DIR", help="images that are no frontal chest X-ray, to learn from"

@@ -153,6 +153,8 @@ def torn(material: Material, random: Random) -> Field:
     elif kind == 2:
         picture[row:] = random.random(picture[row:].shape)
     else:
+        # Later than this, or nearly all of the second film would be there.
+        row = int(SIDE * random.uniform(0.3, 0.6))
         picture[row:] = chest(material, random)[: SIDE - row]
     return picture
 
@@ -173,7 +175,8 @@ def mixed(material: Material, random: Random) -> Field:
     first, second = chest(material, random), np.rot90(chest(material, random), int(random.integers(1, 4)))
     share = random.uniform(0.4, 0.6)
     if random.random() < 0.4 and material.photographs:
-        second = photograph(material, random)
+        # A film shines through a photograph more than the other way round.
+        second, share = photograph(material, random), random.uniform(0.25, 0.45)
     elif random.random() < 0.3:
         mask = cloud(random, 0.12) > 0
         return np.where(mask, first, second)
