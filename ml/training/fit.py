@@ -226,8 +226,10 @@ def fit(
         elif start_from:
             with warnings.catch_warnings():
                 # That the last layer of another label set does not fit is what is wanted.
-                warnings.filterwarnings("ignore", message="A total of|.*could not be loaded")
-                model.load_weights(start_from, skip_mismatch=True)
+                warnings.filterwarnings("ignore", message="A total of|.*could not be loaded|Skipping nested")
+                # A model without an optimizer: a checkpoint's own would bring its number of steps, and with it the end
+                # of the schedule, where nothing is learnt any more.
+                keras.Model(model.input, model.output).load_weights(start_from, skip_mismatch=True)
         counts = np.bincount(labels[validation], minlength=n_classes)
         weights = (len(validation) / np.maximum(counts, 1) / n_classes)[labels[validation]]
         class_weight = (

@@ -277,6 +277,23 @@ def test_training_goes_on_from_a_model_that_never_saw_the_test_and_not_from_one_
         starting_weights(trained.folder, pd.DataFrame(moved))
 
 
+def test_a_training_that_goes_on_from_a_checkpoint_begins_its_own_schedule(tmp_path: Path) -> None:
+    schedule = {"epochs": 2, "batch": 8, "learning_rate": 0.01, "patience": 2}
+    config = config_of(tmp_path, schedule=schedule, augmentation={}, resampling={})
+    from ml.training.fit import finished
+
+    fit_of(config, tmp_path / "first")
+    checkpoint = tmp_path / "first" / "best.weights.h5"
+    first = finished(config, checkpoint)
+    # Of the first run's schedule, no step is left.
+    second, _, _ = fit_of(config, tmp_path / "second", start_from=checkpoint)
+    learnt = [
+        float(np.abs(one.numpy() - other.numpy()).max())
+        for one, other in zip(second.trainable_weights, first.trainable_weights, strict=True)
+    ]
+    assert min(learnt) > 1e-4
+
+
 def test_the_card_says_what_a_training_went_on_from(trained: Trained) -> None:
     from ml.evaluation.readme import model_card_text
     from ml.serving import load_model
