@@ -60,6 +60,9 @@ def execute(notebook: Any, *, share: str, show_images: bool = False) -> Any:
         resources={"metadata": {"path": str(FOLDER)}},
     )
     chosen = {"NOTEBOOK_SHARE": share, "NOTEBOOK_SHOW_IMAGES": "yes" if show_images else "no"}
+    if os.environ.get("CXR_DATA"):
+        # The kernel starts in the notebook's folder, and the path was meant from here.
+        chosen["CXR_DATA"] = str(Path(os.environ["CXR_DATA"]).resolve())
     client.execute(env={**os.environ, **chosen})
     _tidy(result)
     result["metadata"]["run"] = {
