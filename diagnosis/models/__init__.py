@@ -1,7 +1,7 @@
 """The clinical records, one module for each aggregate."""
 
 from diagnosis.models.audit_event import AuditAction, AuditEvent, AuditHead
-from diagnosis.models.image import Image, ImageKind, IncomingFile
+from diagnosis.models.image import Image, ImageKind, IncomingFile, Road
 from diagnosis.models.lab_result import LabResult, PcrResult, Specimen
 from diagnosis.models.model_version import PICTURE_NAME, ModelPicture, ModelVersion
 from diagnosis.models.outbox import OutboxMessage
@@ -37,6 +37,7 @@ __all__ = [
     "PredictionStatus",
     "Priority",
     "Review",
+    "Road",
     "Role",
     "Severity",
     "Sex",

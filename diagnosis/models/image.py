@@ -13,6 +13,17 @@ class ImageKind(models.TextChoices):
     JPEG = "jpeg", "JPEG"
 
 
+class Road(models.TextChoices):
+    """The road by which a file came in."""
+
+    WEB = "web", "Web page"
+    API = "api", "REST API"
+    C_STORE = "c_store", "DICOM C-STORE"
+    STOW = "stow", "DICOMweb STOW-RS"
+    COMMAND = "command", "Bulk import"
+    RETRIEVE = "retrieve", "Retrieved from a PACS"
+
+
 class StoredFile(models.Model):
     """One file in private storage with its two renderings. ``sha256`` is of the bytes as they came."""
 

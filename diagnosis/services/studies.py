@@ -32,6 +32,8 @@ class FileOutcome(StrEnum):
     STORED = "stored"
     DUPLICATE = "duplicate"
     REFUSED = "refused"
+    #: Kept, and not in the record yet: a person must decide whose or which it is.
+    HELD = "held"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ CHIPS = {
     FileOutcome.STORED: Chip("check", "Stored", "settled"),
     FileOutcome.DUPLICATE: Chip("copy", "Duplicate", "neutral"),
     FileOutcome.REFUSED: Chip("stop", "Refused", "alert"),
+    FileOutcome.HELD: Chip("hourglass", "Held for an administrator", "attention"),
 }
 
 

@@ -12,7 +12,12 @@ from diagnosis.models import Patient, Priority, Site
 from diagnosis.services.studies import FileOutcome
 
 MAX_FILES = 20
-FILE_STATUSES = [FileOutcome.STORED.value, FileOutcome.DUPLICATE.value, FileOutcome.REFUSED.value]
+FILE_STATUSES = [
+    FileOutcome.STORED.value,
+    FileOutcome.DUPLICATE.value,
+    FileOutcome.HELD.value,
+    FileOutcome.REFUSED.value,
+]
 
 
 class UploadSerializer(IdentityFields, InputSerializer):

@@ -38,7 +38,12 @@ from diagnosis.web.waiting import (
     file_groups,
 )
 
-STATUS = {FileOutcome.WAITING: 201, FileOutcome.DUPLICATE: 200, FileOutcome.REFUSED: 422}
+STATUS = {
+    FileOutcome.WAITING: 201,
+    FileOutcome.DUPLICATE: 200,
+    FileOutcome.REFUSED: 422,
+    FileOutcome.HELD: 202,
+}
 MOST_PATIENTS = 10
 
 
