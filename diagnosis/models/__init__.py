@@ -1,7 +1,15 @@
 """The clinical records, one module for each aggregate."""
 
 from diagnosis.models.audit_event import AuditAction, AuditEvent, AuditHead
-from diagnosis.models.image import Image, ImageKind, IncomingFile, Road
+from diagnosis.models.held_file import HELD_SENTENCES, DecodeCrash, HeldFile, HeldReason, HeldResolution
+from diagnosis.models.image import (
+    NOT_ANALYSED_SENTENCES,
+    Image,
+    ImageKind,
+    IncomingFile,
+    NotAnalysed,
+    Road,
+)
 from diagnosis.models.lab_result import LabResult, PcrResult, Specimen
 from diagnosis.models.model_version import PICTURE_NAME, ModelPicture, ModelVersion
 from diagnosis.models.outbox import OutboxMessage
@@ -15,13 +23,19 @@ from diagnosis.models.user import Membership, Role, User
 
 __all__ = [
     "FINAL_STATUSES",
+    "HELD_SENTENCES",
+    "NOT_ANALYSED_SENTENCES",
     "PICTURE_NAME",
     "READER_ONLY_LABELS",
     "AuditAction",
     "AuditEvent",
     "AuditHead",
     "Decision",
+    "DecodeCrash",
     "Exposure",
+    "HeldFile",
+    "HeldReason",
+    "HeldResolution",
     "Image",
     "ImageKind",
     "IncomingFile",
@@ -29,6 +43,7 @@ __all__ = [
     "Membership",
     "ModelPicture",
     "ModelVersion",
+    "NotAnalysed",
     "OutboxMessage",
     "OverrideReason",
     "Patient",
