@@ -2,9 +2,12 @@
 
 import uuid
 
+import django.core.validators
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
+
+import diagnosis.models.pacs_peer
 
 FROM_HEADER = ("sop_class_uid", "series_instance_uid", "transfer_syntax_uid")
 
@@ -242,46 +245,6 @@ class Migration(migrations.Migration):
                 default="web",
                 help_text="How the file came in.",
                 max_length=8,
-            ),
-        ),
-        migrations.AlterField(
-            model_name="auditevent",
-            name="action",
-            field=models.CharField(
-                choices=[
-                    ("login", "Logged in"),
-                    ("login_failed", "Login failed"),
-                    ("logout", "Logged out"),
-                    ("token_created", "Created an API token"),
-                    ("patient_created", "Created a patient"),
-                    ("patient_viewed", "Opened a patient"),
-                    ("file_received", "Received a file"),
-                    ("file_refused", "Refused a file"),
-                    ("file_duplicate", "Recognised a duplicate file"),
-                    ("file_discarded", "Discarded a file"),
-                    ("file_held", "Held a file for a person to decide"),
-                    ("held_file_viewed", "Opened a held file"),
-                    ("held_file_resolved", "Decided about a held file"),
-                    ("orphans_removed", "Removed files that no record names"),
-                    ("study_created", "Created a study"),
-                    ("image_stored", "Stored an image"),
-                    ("image_downloaded", "Downloaded an original file"),
-                    ("study_viewed", "Opened a study"),
-                    ("records_searched", "Searched records"),
-                    ("analysis_requested", "Requested an analysis"),
-                    ("analysis_done", "Analysis finished"),
-                    ("analysis_failed", "Analysis failed"),
-                    ("analysis_refused", "Analysis refused the image"),
-                    ("review_signed", "Signed a read"),
-                    ("lab_result_added", "Added a PCR result"),
-                    ("symptom_note_added", "Added a symptom note"),
-                    ("model_registered", "Registered a model"),
-                    ("model_activated", "Activated a model"),
-                    ("access_changed", "Changed accounts or roles"),
-                    ("access_denied", "Was denied an act"),
-                ],
-                db_index=True,
-                max_length=32,
             ),
         ),
         migrations.AlterField(
@@ -672,6 +635,362 @@ class Migration(migrations.Migration):
                 condition=models.Q(("resolution", "")),
                 fields=("site", "sha256"),
                 name="held_file_once_at_site",
+            ),
+        ),
+        migrations.CreateModel(
+            name="PacsPeer",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="As people call it, such as “X-ray room 2”.",
+                        max_length=100,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "[\\x00-\\x1f\\x7f]",
+                                "Control characters such as line breaks are not allowed here. Remove them.",
+                                code="control_characters",
+                                inverse_match=True,
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "is_active",
+                    models.BooleanField(
+                        default=True, help_text="An inactive one is neither asked nor listened to."
+                    ),
+                ),
+                (
+                    "ae_title",
+                    models.CharField(
+                        blank=True,
+                        max_length=16,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^(?! )[\\x20-\\x5b\\x5d-\\x7e]{1,16}(?<! )$",
+                                "An AE title has 1 to 16 letters, digits or signs, no backslash, and no blank at either end.",
+                            )
+                        ],
+                        verbose_name="AE title",
+                    ),
+                ),
+                (
+                    "may_send",
+                    models.BooleanField(
+                        default=False,
+                        help_text="It may send images here by C-STORE, under its AE title and from the addresses below.",
+                        verbose_name="may send images",
+                    ),
+                ),
+                (
+                    "networks",
+                    models.CharField(
+                        blank=True,
+                        help_text="IP addresses or networks that it calls from, separated by commas.",
+                        max_length=400,
+                        validators=[diagnosis.models.pacs_peer.validate_networks],
+                        verbose_name="addresses",
+                    ),
+                ),
+                (
+                    "query_protocol",
+                    models.CharField(
+                        blank=True,
+                        choices=[("dimse", "C-FIND"), ("dicomweb", "QIDO-RS")],
+                        help_text="Empty: it is not asked for images from the worklist.",
+                        max_length=8,
+                        verbose_name="asked by",
+                    ),
+                ),
+                (
+                    "host",
+                    models.CharField(
+                        blank=True,
+                        max_length=255,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[A-Za-z0-9]([A-Za-z0-9.:_-]{0,253}[A-Za-z0-9])?$",
+                                "Enter the name of a host or its IP address.",
+                            )
+                        ],
+                    ),
+                ),
+                (
+                    "port",
+                    models.PositiveIntegerField(
+                        blank=True,
+                        null=True,
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(65535),
+                        ],
+                    ),
+                ),
+                (
+                    "uses_tls",
+                    models.BooleanField(default=False, help_text="DIMSE over TLS.", verbose_name="TLS"),
+                ),
+                (
+                    "retrieve_method",
+                    models.CharField(
+                        choices=[
+                            ("c_get", "C-GET: over the same connection"),
+                            ("c_move", "C-MOVE: it sends them to this portal's DICOM listener"),
+                        ],
+                        default="c_get",
+                        help_text="Where asked by C-FIND.",
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "dicomweb_url",
+                    models.CharField(
+                        blank=True,
+                        help_text="Without /studies at its end, such as https://pacs.hospital.example/dicom-web.",
+                        max_length=400,
+                        validators=[django.core.validators.URLValidator(schemes=["http", "https"])],
+                        verbose_name="DICOMweb address",
+                    ),
+                ),
+                (
+                    "secret_name",
+                    models.CharField(
+                        blank=True,
+                        help_text="The environment variable that holds the value of the Authorization header for DICOMweb, such as CXR_PACS_ARCHIVE. The value itself is never stored.",
+                        max_length=64,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^CXR_PACS_[A-Z0-9_]{1,50}$",
+                                "Enter the name of an environment variable that begins with CXR_PACS_.",
+                            )
+                        ],
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "PACS peer",
+                "ordering": ["site", "name"],
+            },
+        ),
+        migrations.CreateModel(
+            name="PacsRetrieval",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False),
+                ),
+                ("study_instance_uid", models.CharField(max_length=64)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Waiting"),
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                        ],
+                        default="queued",
+                        editable=False,
+                        max_length=8,
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                (
+                    "lease_until",
+                    models.DateTimeField(
+                        help_text="A running retrieval whose lease has run out is taken up again.", null=True
+                    ),
+                ),
+                (
+                    "outcomes",
+                    models.JSONField(
+                        default=dict, help_text="How many objects were stored, known, held, refused."
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True, help_text="Why it failed, for the person who asked.", max_length=500
+                    ),
+                ),
+                ("requested_at", models.DateTimeField(auto_now_add=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+            ],
+            options={
+                "ordering": ["-requested_at", "-id"],
+            },
+        ),
+        migrations.AlterField(
+            model_name="auditevent",
+            name="action",
+            field=models.CharField(
+                choices=[
+                    ("login", "Logged in"),
+                    ("login_failed", "Login failed"),
+                    ("logout", "Logged out"),
+                    ("token_created", "Created an API token"),
+                    ("patient_created", "Created a patient"),
+                    ("patient_viewed", "Opened a patient"),
+                    ("file_received", "Received a file"),
+                    ("file_refused", "Refused a file"),
+                    ("file_duplicate", "Recognised a duplicate file"),
+                    ("file_discarded", "Discarded a file"),
+                    ("file_held", "Held a file for a person to decide"),
+                    ("held_file_viewed", "Opened a held file"),
+                    ("held_file_resolved", "Decided about a held file"),
+                    ("orphans_removed", "Removed files that no record names"),
+                    ("study_created", "Created a study"),
+                    ("image_stored", "Stored an image"),
+                    ("image_downloaded", "Downloaded an original file"),
+                    ("study_viewed", "Opened a study"),
+                    ("records_searched", "Searched records"),
+                    ("pacs_searched", "Searched an archive"),
+                    ("pacs_retrieved", "Fetched a study from an archive"),
+                    ("analysis_requested", "Requested an analysis"),
+                    ("analysis_done", "Analysis finished"),
+                    ("analysis_failed", "Analysis failed"),
+                    ("analysis_refused", "Analysis refused the image"),
+                    ("review_signed", "Signed a read"),
+                    ("lab_result_added", "Added a PCR result"),
+                    ("symptom_note_added", "Added a symptom note"),
+                    ("model_registered", "Registered a model"),
+                    ("model_activated", "Activated a model"),
+                    ("access_changed", "Changed accounts or roles"),
+                    ("access_denied", "Was denied an act"),
+                ],
+                db_index=True,
+                max_length=32,
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="study",
+            index=models.Index(
+                condition=models.Q(("status", "analysing")),
+                fields=["created_at"],
+                name="study_being_analysed",
+            ),
+        ),
+        migrations.AddField(
+            model_name="pacspeer",
+            name="account",
+            field=models.ForeignKey(
+                help_text="The service account that what it sends is stored by: an account without a password whose one role is doctor at this site.",
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
+        ),
+        migrations.AddField(
+            model_name="pacspeer",
+            name="site",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="pacs_peers", to="diagnosis.site"
+            ),
+        ),
+        migrations.AddField(
+            model_name="pacsretrieval",
+            name="peer",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="retrievals",
+                to="diagnosis.pacspeer",
+            ),
+        ),
+        migrations.AddField(
+            model_name="pacsretrieval",
+            name="requested_by",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pacspeer",
+            constraint=models.UniqueConstraint(fields=("site", "name"), name="pacs_peer_name_unique_at_site"),
+        ),
+        migrations.AddConstraint(
+            model_name="pacspeer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("query_protocol__in", ["", "dimse", "dicomweb"])),
+                name="pacs_peer_query_protocol_known",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pacspeer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("retrieve_method__in", ["c_get", "c_move"])),
+                name="pacs_peer_retrieve_method_known",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pacspeer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("may_send", False),
+                    models.Q(
+                        models.Q(("ae_title", ""), _negated=True), models.Q(("networks", ""), _negated=True)
+                    ),
+                    _connector="OR",
+                ),
+                name="pacs_peer_sender_is_known_by_title_and_address",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pacspeer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("query_protocol", "dimse"), _negated=True),
+                    models.Q(
+                        models.Q(("ae_title", ""), _negated=True),
+                        models.Q(("host", ""), _negated=True),
+                        ("port__isnull", False),
+                    ),
+                    _connector="OR",
+                ),
+                name="pacs_peer_dimse_has_address",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pacspeer",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("query_protocol", "dicomweb"), _negated=True),
+                    models.Q(("dicomweb_url", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="pacs_peer_dicomweb_has_address",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pacsretrieval",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["queued", "running", "done", "failed"])),
+                name="pacs_retrieval_status_known",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pacsretrieval",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("status", "failed"), _negated=True),
+                    models.Q(("reason", ""), _negated=True),
+                    _connector="OR",
+                ),
+                name="pacs_retrieval_failure_has_reason",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="pacsretrieval",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status__in", ["queued", "running"])),
+                fields=("peer", "study_instance_uid"),
+                name="pacs_retrieval_once_at_a_time",
             ),
         ),
         migrations.RunPython(name_what_the_headers_say, migrations.RunPython.noop),

@@ -13,6 +13,13 @@ from diagnosis.models.image import (
 from diagnosis.models.lab_result import LabResult, PcrResult, Specimen
 from diagnosis.models.model_version import PICTURE_NAME, ModelPicture, ModelVersion
 from diagnosis.models.outbox import OutboxMessage
+from diagnosis.models.pacs_peer import (
+    PacsPeer,
+    PacsRetrieval,
+    QueryProtocol,
+    RetrievalStatus,
+    RetrieveMethod,
+)
 from diagnosis.models.patient import Patient, Sex
 from diagnosis.models.prediction import FINAL_STATUSES, Prediction, PredictionStatus
 from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review
@@ -46,11 +53,16 @@ __all__ = [
     "NotAnalysed",
     "OutboxMessage",
     "OverrideReason",
+    "PacsPeer",
+    "PacsRetrieval",
     "Patient",
     "PcrResult",
     "Prediction",
     "PredictionStatus",
     "Priority",
+    "QueryProtocol",
+    "RetrievalStatus",
+    "RetrieveMethod",
     "Review",
     "Road",
     "Role",

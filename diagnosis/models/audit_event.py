@@ -25,6 +25,8 @@ class AuditAction(models.TextChoices):
     IMAGE_DOWNLOADED = "image_downloaded", "Downloaded an original file"
     STUDY_VIEWED = "study_viewed", "Opened a study"
     RECORDS_SEARCHED = "records_searched", "Searched records"
+    PACS_SEARCHED = "pacs_searched", "Searched an archive"
+    PACS_RETRIEVED = "pacs_retrieved", "Fetched a study from an archive"
     ANALYSIS_REQUESTED = "analysis_requested", "Requested an analysis"
     ANALYSIS_DONE = "analysis_done", "Analysis finished"
     ANALYSIS_FAILED = "analysis_failed", "Analysis failed"
