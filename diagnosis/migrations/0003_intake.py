@@ -993,5 +993,115 @@ class Migration(migrations.Migration):
                 name="pacs_retrieval_once_at_a_time",
             ),
         ),
+        migrations.CreateModel(
+            name="ResumableUpload",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False),
+                ),
+                (
+                    "file_name",
+                    models.CharField(
+                        help_text="The name that the sender's file had. Shown, never used as a path.",
+                        max_length=255,
+                    ),
+                ),
+                (
+                    "fingerprint",
+                    models.CharField(
+                        blank=True,
+                        help_text="What the sender computed over the whole content (intake.fingerprint); empty where it could not.",
+                        max_length=64,
+                    ),
+                ),
+                ("length", models.PositiveBigIntegerField(help_text="Bytes of the whole file.")),
+                ("offset", models.PositiveBigIntegerField(default=0, help_text="Bytes that have arrived.")),
+                (
+                    "pieces",
+                    models.JSONField(default=list, help_text="Names of the stored pieces, in their order."),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("receiving", "Bytes are still to come"),
+                            ("complete", "All bytes are here"),
+                            ("examining", "Being examined"),
+                            ("done", "Examined"),
+                        ],
+                        default="receiving",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "examined_until",
+                    models.DateTimeField(
+                        help_text="Until when one process alone examines it; later another may take it over.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "receipts",
+                    models.JSONField(
+                        default=list, help_text="What became of the file, or of each in the archive."
+                    ),
+                ),
+                (
+                    "is_told",
+                    models.BooleanField(
+                        default=False, help_text="Whether the sender was told what became of it."
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField()),
+                (
+                    "site",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="diagnosis.site"
+                    ),
+                ),
+                (
+                    "uploaded_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["created_at", "id"],
+                "indexes": [models.Index(fields=["expires_at"], name="resumable_upload_by_expiry")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ["receiving", "complete", "examining", "done"])),
+                        name="resumable_upload_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("offset__lt", models.F("length")), ("state", "receiving")),
+                            models.Q(
+                                models.Q(("state", "receiving"), _negated=True),
+                                ("offset", models.F("length")),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="resumable_upload_complete_when_all_is_here",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("examined_until__isnull", False), ("state", "examining")),
+                            models.Q(
+                                models.Q(("state", "examining"), _negated=True),
+                                ("examined_until__isnull", True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="resumable_upload_examined_for_a_time",
+                    ),
+                ],
+            },
+        ),
         migrations.RunPython(name_what_the_headers_say, migrations.RunPython.noop),
     ]

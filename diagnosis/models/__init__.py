@@ -22,6 +22,7 @@ from diagnosis.models.pacs_peer import (
 )
 from diagnosis.models.patient import Patient, Sex
 from diagnosis.models.prediction import FINAL_STATUSES, Prediction, PredictionStatus
+from diagnosis.models.resumable_upload import ResumableUpload, UploadState
 from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review
 from diagnosis.models.site import Site
 from diagnosis.models.study import Priority, Study, StudyStatus
@@ -61,6 +62,7 @@ __all__ = [
     "PredictionStatus",
     "Priority",
     "QueryProtocol",
+    "ResumableUpload",
     "RetrievalStatus",
     "RetrieveMethod",
     "Review",
@@ -75,6 +77,7 @@ __all__ = [
     "Symptom",
     "SymptomCode",
     "SymptomNote",
+    "UploadState",
     "User",
     "Vaccination",
 ]
