@@ -51,6 +51,8 @@ class Environment:
     session_max_seconds: int
     token_hours: int
     max_upload_bytes: int
+    unfinished_upload_bytes: int
+    upload_kept_hours: int
     model_dir: Path | None
     """``None``: the newest model of ``ml/zoo``."""
     runtime: Runtime
@@ -165,6 +167,8 @@ def _read(env: FileAwareEnv) -> Environment:
         ),
         token_hours=env.int("CXR_TOKEN_HOURS", 8, validate=Range(min=1, max=24 * 365)),
         max_upload_bytes=env.int("CXR_MAX_UPLOAD_BYTES", 64 * 1024 * 1024, validate=Range(min=1024)),
+        unfinished_upload_bytes=env.int("CXR_UNFINISHED_UPLOAD_BYTES", 4 * 1024**3, validate=Range(min=1024)),
+        upload_kept_hours=env.int("CXR_UPLOAD_KEPT_HOURS", 24, validate=Range(min=1, max=24 * 30)),
         model_dir=env.path("CXR_MODEL_DIR", None),
         runtime=cast(
             Runtime,

@@ -13,6 +13,8 @@ PRODUCTION = ENVIRONMENT.mode == "production"
 CXR_MODE = ENVIRONMENT.mode
 CXR_VAR_DIR = ENVIRONMENT.var_dir
 CXR_MAX_UPLOAD_BYTES = ENVIRONMENT.max_upload_bytes
+CXR_UNFINISHED_UPLOAD_BYTES = ENVIRONMENT.unfinished_upload_bytes
+CXR_UPLOAD_KEPT_HOURS = ENVIRONMENT.upload_kept_hours
 CXR_MODEL_DIR = ENVIRONMENT.model_dir
 CXR_RUNTIME = ENVIRONMENT.runtime
 CXR_ANALYSIS_TIME_LIMIT = ENVIRONMENT.analysis_time_limit
@@ -283,6 +285,11 @@ CELERY: dict[str, Any] = {
             "schedule": 60.0,
             "options": {"expires": 60},
         },
+        "sweep-uploads": {
+            "task": "diagnosis.tasks.sweep_uploads",
+            "schedule": 300.0,
+            "options": {"expires": 300},
+        },
     },
 }
 if ENVIRONMENT.redis_url:
@@ -333,6 +340,8 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "openjpeg": {"level": "WARNING"},
+        # It tells at each upload what the sender's file is called.
+        "resumable_upload": {"level": "ERROR"},
         # Their messages hold the parameters of the query.
         "django.db.backends": {"level": "ERROR"},
     },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from diagnosis.intake.resumable import uploads_sweep
 from diagnosis.services.accounts import system_user
 from diagnosis.services.analysis import analysis_run
 from diagnosis.services.outbox import messages_relay
@@ -23,3 +24,8 @@ def relay_outbox() -> int:
 @shared_task
 def requeue_stale_predictions() -> int:
     return predictions_requeue_stale(actor=system_user())
+
+
+@shared_task
+def sweep_uploads() -> int:
+    return uploads_sweep()

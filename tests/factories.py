@@ -1,5 +1,6 @@
 """Records for tests. Each factory writes a valid row straight to the database, without the services' side effects."""
 
+import datetime as dt
 import functools
 import hashlib
 import io
@@ -21,6 +22,7 @@ from diagnosis.models import (
     ModelVersion,
     Patient,
     Prediction,
+    ResumableUpload,
     Site,
     Study,
     SymptomNote,
@@ -115,6 +117,19 @@ class IncomingFileFactory(_StoredFileFactory):
 
     site = factory.SubFactory(SiteFactory)
     uploaded_by = factory.SubFactory(UserFactory)
+
+
+class ResumableUploadFactory(factory.django.DjangoModelFactory):
+    """Ten bytes are announced, and none has come."""
+
+    class Meta:
+        model = ResumableUpload
+
+    site = factory.SubFactory(SiteFactory)
+    uploaded_by = factory.SubFactory(UserFactory)
+    file_name = "chest.png"
+    length = 10
+    expires_at = factory.LazyFunction(lambda: timezone.now() + dt.timedelta(hours=1))
 
 
 class ImageFactory(_StoredFileFactory):
@@ -223,6 +238,7 @@ __all__ = [
     "ModelVersionFactory",
     "PatientFactory",
     "PredictionFactory",
+    "ResumableUploadFactory",
     "SiteFactory",
     "StudyFactory",
     "SymptomNoteFactory",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from diagnosis.services.studies import FileOutcome, Receipt
 from diagnosis.web.chips import Chip
@@ -33,6 +34,11 @@ class Outcome:
     def of(cls, receipt: Receipt) -> Outcome:
         study_id = str(receipt.image.study_id) if receipt.image else ""
         return cls(receipt.file_name, receipt.outcome.value, receipt.reason, study_id)
+
+    @classmethod
+    def of_stored(cls, receipt: Mapping[str, Any]) -> Outcome:
+        """Of what ``intake.resumable`` keeps of a receipt."""
+        return cls(receipt["file_name"], receipt["outcome"], receipt["reason"], receipt["study_id"])
 
     @property
     def chip(self) -> Chip:
