@@ -9,6 +9,7 @@ from diagnosis.models.image import (
     IncomingFile,
     NotAnalysed,
     Road,
+    StoredFile,
 )
 from diagnosis.models.lab_result import LabResult, PcrResult, Specimen
 from diagnosis.models.model_version import PICTURE_NAME, ModelPicture, ModelVersion
@@ -72,6 +73,7 @@ __all__ = [
     "Sex",
     "Site",
     "Specimen",
+    "StoredFile",
     "Study",
     "StudyStatus",
     "Symptom",

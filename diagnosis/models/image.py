@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import models
 
@@ -104,6 +105,14 @@ class StoredFile(models.Model):
         return [str(field.name) for field in (self.file, self.preview, self.thumbnail) if field.name]
 
     @property
+    def stored_values(self) -> dict[str, Any]:
+        """What describes the file, for a row of another kind that takes it over."""
+        values = {
+            field.name: getattr(self, field.name) for field in StoredFile._meta.fields if field.name != "id"
+        }
+        return {**values, **{name: values[name].name for name in ("file", "preview", "thumbnail")}}
+
+    @property
     def is_shown(self) -> bool:
         """Whether there is a picture of it to show."""
         return bool(self.preview.name)
@@ -112,6 +121,11 @@ class StoredFile(models.Model):
     def is_analysed(self) -> bool:
         """Whether the network is asked about it."""
         return not self.not_analysed_code
+
+    @property
+    def not_analysed_reason(self) -> str:
+        """The sentence for the person; empty where the network is asked."""
+        return NOT_ANALYSED_SENTENCES[NotAnalysed(self.not_analysed_code)] if self.not_analysed_code else ""
 
 
 def stored_file_constraints(prefix: str) -> list[models.BaseConstraint]:
@@ -124,7 +138,12 @@ def stored_file_constraints(prefix: str) -> list[models.BaseConstraint]:
         ),
         models.CheckConstraint(
             condition=models.Q(preview="", thumbnail="")
-            | (~models.Q(preview="") & ~models.Q(thumbnail="") & models.Q(rows__gt=0, columns__gt=0)),
+            | (
+                ~models.Q(preview="")
+                & ~models.Q(thumbnail="")
+                # A check that comes out as unknown passes: NULL is not more than 0, and not less.
+                & models.Q(rows__gt=0, rows__isnull=False, columns__gt=0, columns__isnull=False)
+            ),
             name=f"{prefix}_shown_has_all_renderings",
         ),
     ]
@@ -189,8 +208,3 @@ class Image(StoredFile):
 
     def __str__(self) -> str:
         return f"Image {self.pk}"
-
-    @property
-    def not_analysed_reason(self) -> str:
-        """The sentence for the person; empty where the network is asked."""
-        return NOT_ANALYSED_SENTENCES[NotAnalysed(self.not_analysed_code)] if self.not_analysed_code else ""

@@ -1,0 +1,124 @@
+"""A file that nobody looks at comes in: whose is it, and may it be stored?"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import uuid
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from diagnosis import policies
+from diagnosis.errors import NotPossible, PatientDiffers, StudyOfOtherPatient
+from diagnosis.models import HeldReason, Image, ImageKind, Patient, StoredFile, Study, User
+from diagnosis.services.patients import PatientIdentity, patient_identify_or_create
+from diagnosis.services.studies import (
+    SAME_BYTES,
+    SAME_PICTURE,
+    FileOutcome,
+    Receipt,
+    file_duplicate,
+    file_hold,
+    held_receipt,
+    image_add,
+    stored_receipt,
+    stored_twin,
+    study_for,
+)
+
+
+class PatientNotNamed(NotPossible):
+    """Neither the sender nor the file says whose image it is."""
+
+    code = "patient_not_named"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What the sender says about a file that does not say it itself: whose it is, and of which study."""
+
+    identity: PatientIdentity | None = None
+    study_instance_uid: str = ""
+    performed_at: dt.datetime | None = None
+    study_description: str = ""
+    accession_number: str = ""
+
+    @property
+    def study(self) -> dict[str, Any]:
+        return {
+            "performed_at": self.performed_at,
+            "study_description": self.study_description,
+            "accession_number": self.accession_number,
+        }
+
+
+@transaction.atomic
+def file_take_in(
+    *, actor: User, received: StoredFile, described: Described, same_picture_as: Image | None = None
+) -> Receipt:
+    """Store an examined file, not saved yet, as an image of the study that it names; or hold it where it contradicts the record.
+
+    What its header says of the patient comes first, and ``described`` after it. Held, and never merged silently: another
+    picture under a known SOP Instance UID (``same_picture_as`` is the stored image that was found to show the same), another
+    name, birth date or sex under a known record number, a study that belongs to somebody else, a DICOM file that names nobody.
+
+    Raises ``PatientNotNamed`` for a picture that nobody says whose it is, ``PermissionDenied``, and ``IntegrityError`` where
+    the same patient, study or image was stored at the same moment: try again.
+    """
+    policies.require(actor, policies.Act.UPLOAD, received.site)
+    twin = stored_twin(
+        site=received.site,
+        sha256=received.sha256,
+        sop_instance_uid=received.header.get("sop_instance_uid", ""),
+    )
+    if twin is not None:
+        return _known(actor, received, twin, same_picture_as)
+    identity = PatientIdentity.from_header(received.header) or described.identity
+    if identity is None:
+        if received.kind != ImageKind.DICOM:
+            raise PatientNotNamed(
+                "The file does not say whose image it is. Send the patient with it: the record number, or an existing patient."
+            )
+        return _hold(actor, received, HeldReason.PATIENT_NOT_NAMED)
+    # PS3.5 B.2: a UID derived from a UUID.
+    uid = (
+        received.header.get("study_instance_uid")
+        or described.study_instance_uid
+        or f"2.25.{uuid.uuid4().int}"
+    )
+    try:
+        with transaction.atomic():
+            patient = patient_identify_or_create(actor=actor, site=received.site, identity=identity)
+            study = study_for(
+                actor=actor, patient=patient, uid=uid, header=received.header, described=described.study
+            )
+    except PatientDiffers:
+        patient = Patient.objects.get(site=received.site, mrn=identity.mrn)
+        return _hold(actor, received, HeldReason.PATIENT_DIFFERS, patient=patient)
+    except ValidationError:
+        return _hold(actor, received, HeldReason.PATIENT_INVALID)
+    except StudyOfOtherPatient:
+        # The patient that was new with this file is not kept: the study says that it is somebody else.
+        patient = (
+            Study.objects.select_related("patient").get(site=received.site, study_instance_uid=uid).patient
+        )
+        return _hold(actor, received, HeldReason.STUDY_OF_OTHER_PATIENT, patient=patient)
+    return stored_receipt(image_add(actor=actor, study=study, received=received))
+
+
+def _known(actor: User, received: StoredFile, twin: Image, same_picture_as: Image | None) -> Receipt:
+    is_same = twin.sha256 == received.sha256
+    if not is_same and twin != same_picture_as:
+        held = file_hold(actor=actor, received=received, code=HeldReason.OTHER_PIXELS, image=twin)
+        return held_receipt(received.original_name, held)
+    file_duplicate(actor=actor, image=twin)
+    return Receipt(
+        received.original_name, FileOutcome.DUPLICATE, SAME_BYTES if is_same else SAME_PICTURE, image=twin
+    )
+
+
+def _hold(actor: User, received: StoredFile, code: HeldReason, *, patient: Patient | None = None) -> Receipt:
+    held = file_hold(actor=actor, received=received, code=code, patient=patient)
+    return held_receipt(received.original_name, held)
