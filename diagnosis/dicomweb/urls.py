@@ -10,7 +10,8 @@ from diagnosis.dicomweb.views.retrieve import (
     RenderedView,
     ThumbnailView,
 )
-from diagnosis.dicomweb.views.search import InstanceSearchView, SeriesSearchView, StudySearchView
+from diagnosis.dicomweb.views.search import InstanceSearchView, SeriesSearchView
+from diagnosis.dicomweb.views.store import StudiesView, StudyView
 
 
 class UidConverter:
@@ -44,10 +45,10 @@ _INSTANCE = f"{_SERIES}/instances/<uid:instance>"
 _FRAMES = f"{_INSTANCE}/frames/<frames:frames>"
 
 urlpatterns = [
-    path("studies", StudySearchView.as_view(), name="studies"),
+    path("studies", StudiesView.as_view(), name="studies"),
     path("series", SeriesSearchView.as_view(), name="series"),
     path("instances", InstanceSearchView.as_view(), name="instances"),
-    path(_STUDY, FilesView.as_view(), name="study"),
+    path(_STUDY, StudyView.as_view(), name="study"),
     path(f"{_STUDY}/metadata", MetadataView.as_view(), name="study_metadata"),
     path(f"{_STUDY}/rendered", RenderedView.as_view(), name="study_rendered"),
     path(f"{_STUDY}/thumbnail", ThumbnailView.as_view(), name="study_thumbnail"),

@@ -16,6 +16,9 @@ TABLE = {
     ("get", "studies"): (200, 200, 200, 200, 401),
     ("get", "series"): (200, 200, 200, 200, 401),
     ("get", "instances"): (200, 200, 200, 200, 401),
+    # Without a body: who may store is told so. The outsider may, at home.
+    ("post", "studies"): (411, 411, 403, 411, 401),
+    ("post", "study"): (411, 411, 403, 411, 401),
     ("get", "study"): READ,
     ("get", "study_metadata"): READ,
     ("get", "study_rendered"): READ,

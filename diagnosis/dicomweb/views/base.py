@@ -35,8 +35,8 @@ class DicomWebView(APIView):
         """The service's own address, without a slash at its end."""
         return request.build_absolute_uri(request.path).partition("/dicom-web/")[0] + "/dicom-web"
 
-    def check_query(self, request: Request) -> None:
-        unknown = sorted(set(request.query_params) - self.query_parameters)
+    def check_query(self, request: Request, known: frozenset[str] | None = None) -> None:
+        unknown = sorted(set(request.query_params) - (self.query_parameters if known is None else known))
         if unknown:
             raise ValidationError(dict.fromkeys(unknown, "This parameter is not known here. Remove it."))
 
