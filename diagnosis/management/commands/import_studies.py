@@ -47,7 +47,7 @@ class Command(BaseCommand):
         try:
             policies.require(actor, policies.Act.UPLOAD, site)
             said = read_map(options["csv"], site=site) if options["csv"] else {}
-            paths = files_in(options["paths"])
+            paths = [path for path in files_in(options["paths"]) if path != options["csv"]]
         except FileNotFoundError as error:
             raise CommandError(
                 f"There is no {error.args[-1] if len(error.args) == 1 else error.filename}."
