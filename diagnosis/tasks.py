@@ -9,6 +9,7 @@ from diagnosis.services.accounts import system_user
 from diagnosis.services.analysis import analysis_run
 from diagnosis.services.outbox import messages_relay
 from diagnosis.services.predictions import predictions_requeue_stale
+from diagnosis.services.quiet_studies import studies_analyse_quiet
 
 
 @shared_task
@@ -19,6 +20,11 @@ def analyse_image(*, prediction_id: str) -> None:
 @shared_task
 def relay_outbox() -> int:
     return messages_relay()
+
+
+@shared_task
+def analyse_quiet_studies() -> int:
+    return studies_analyse_quiet(actor=system_user())
 
 
 @shared_task

@@ -34,6 +34,7 @@ from diagnosis.models import (
 from diagnosis.services.audit import audit_record
 from diagnosis.services.patients import patient_differences
 from diagnosis.services.predictions import prediction_request, study_apply
+from diagnosis.services.quiet_studies import waits_for_quiet
 from diagnosis.services.transitions import StudyEvent
 
 
@@ -331,7 +332,10 @@ def header_columns(received: StoredFile) -> dict[str, Any]:
 
 
 def image_add(*, actor: User, study: Study, received: StoredFile) -> Image:
-    """Make ``received``, saved or not, an image of ``study``, and ask the network about it where it is one to be analysed."""
+    """Make ``received``, saved or not, an image of ``study``, and ask the network about it where it is one to be analysed.
+
+    One that is pushed waits for the others of its study: ``studies_analyse_quiet``.
+    """
     values = {**received.stored_values, **header_columns(received), "site": study.site}
     image = Image(**values, study=study)
     image.save(force_insert=True)
@@ -344,7 +348,8 @@ def image_add(*, actor: User, study: Study, received: StoredFile) -> Image:
         target=image,
         details={"road": image.road},
     )
-    prediction_request(actor=actor, image=image)
+    if not waits_for_quiet(image.road):
+        prediction_request(actor=actor, image=image)
     return image
 
 
