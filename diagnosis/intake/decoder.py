@@ -26,7 +26,7 @@ PEAK_BYTES = 512 * 1024 * 1024
 #: Loading the decoders; on a machine that is short of time this takes long, and no file is at fault.
 START_SECONDS = 120
 #: A process that waits for a disk or a processor computes nothing: the clock on the wall is the backstop for those.
-WALL_FACTOR = 6
+WALL_FACTOR = 10
 
 
 class DecoderDied(Exception):  # noqa: N818  Named for what happened.

@@ -55,6 +55,7 @@ class DicomHeader:
     patient_name: str
     patient_birth_date: date | None
     patient_sex: str
+    patient_age: str
     accession_number: str
     study_date: date | None
     study_time: time | None
@@ -92,6 +93,7 @@ TAGS = [
     "PatientName",
     "PatientBirthDate",
     "PatientSex",
+    "PatientAge",
     "AccessionNumber",
     "StudyDate",
     "StudyTime",
@@ -150,6 +152,7 @@ def read_header(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Dic
             patient_name=_identity(ds, "PatientName", MAX_PERSON_NAME),
             patient_birth_date=_date(ds, "PatientBirthDate"),
             patient_sex=_sex(ds),
+            patient_age=_text(ds, "PatientAge"),
             accession_number=_identity(ds, "AccessionNumber", MAX_TEXT),
             study_date=_date(ds, "StudyDate"),
             study_time=_time(ds, "StudyTime"),

@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError
 
 from diagnosis import policies
+from diagnosis.intake.examine import ExaminedFile
 from diagnosis.intake.receive import (
     Arrival,
     KilledDecoder,
@@ -23,8 +24,8 @@ from diagnosis.intake.receive import (
 )
 from diagnosis.intake.submit import file_failed
 from diagnosis.limits import image_limits
-from diagnosis.models import Road, Site, User
-from diagnosis.services.arrivals import Described, file_take_in
+from diagnosis.models import Image, Road, Site, User
+from diagnosis.services.arrivals import Described, file_take_in, require_same_patient
 from diagnosis.services.studies import FileOutcome, Receipt
 from ml.imaging import ImageRefused
 
@@ -68,6 +69,7 @@ def _receive(
     arrival = Arrival.of(actor=actor, site=site, name=name, road=road, content=data)
     known = known_bytes(arrival)
     if known is not None:
+        require_same_patient(known, described)
         return known
     try:
         examined = examine_arrival(arrival)
@@ -75,16 +77,20 @@ def _receive(
         return hold_unread(arrival)
     twin = uid_twin(arrival, examined)
     same_picture_as = twin if twin is not None and shows_the_same(arrival, twin) else None
+    try:
+        return _take_in(arrival, examined, described, same_picture_as)
+    except IntegrityError:
+        # Somebody brought the same patient, study or image at the same moment; now it is there to be found.
+        return known_bytes(arrival) or _take_in(arrival, examined, described, same_picture_as)
+
+
+def _take_in(
+    arrival: Arrival, examined: ExaminedFile, described: Described, same_picture_as: Image | None
+) -> Receipt:
     with kept(arrival, examined) as received:
-        try:
-            receipt = file_take_in(
-                actor=actor, received=received, described=described, same_picture_as=same_picture_as
-            )
-        except IntegrityError:
-            # Somebody stored the same patient, study or image at the same moment; now it is there to be found.
-            receipt = file_take_in(
-                actor=actor, received=received, described=described, same_picture_as=same_picture_as
-            )
+        receipt = file_take_in(
+            actor=arrival.actor, received=received, described=described, same_picture_as=same_picture_as
+        )
     if receipt.outcome is FileOutcome.DUPLICATE:
         drop_files(received)
     return receipt

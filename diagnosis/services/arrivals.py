@@ -35,6 +35,12 @@ class PatientNotNamed(NotPossible):
     code = "patient_not_named"
 
 
+class StoredForOtherPatient(NotPossible):
+    """The sender says that a picture is of somebody else than the one for whom it is stored."""
+
+    code = "stored_for_other_patient"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """What the sender says about a file that does not say it itself: whose it is, and of which study."""
@@ -54,6 +60,21 @@ class Described:
         }
 
 
+def require_same_patient(known: Receipt, described: Described) -> None:
+    """Raise ``StoredForOtherPatient`` where a picture that is stored already is now said to be somebody else's.
+
+    A picture says nothing itself, so two statements are all there is; a DICOM file's own header was compared when it came first.
+    """
+    image, said = known.image, described.identity
+    if image is None or said is None or image.kind == ImageKind.DICOM:
+        return
+    if image.study.patient.mrn != said.mrn.strip():
+        raise StoredForOtherPatient(
+            "This picture is stored already, for another patient. Nothing was changed. Check whose it is: if the first was "
+            "wrong, ask an administrator."
+        )
+
+
 @transaction.atomic
 def file_take_in(
     *, actor: User, received: StoredFile, described: Described, same_picture_as: Image | None = None
@@ -64,8 +85,9 @@ def file_take_in(
     picture under a known SOP Instance UID (``same_picture_as`` is the stored image that was found to show the same), another
     name, birth date or sex under a known record number, a study that belongs to somebody else, a DICOM file that names nobody.
 
-    Raises ``PatientNotNamed`` for a picture that nobody says whose it is, ``PermissionDenied``, and ``IntegrityError`` where
-    the same patient, study or image was stored at the same moment: try again.
+    Raises ``PatientNotNamed`` for a picture that nobody says whose it is; ``PatientDiffers`` and ``ValidationError`` where it is
+    ``described`` that contradicts the record or cannot be true, so that its sender corrects it; ``PermissionDenied``; and
+    ``IntegrityError`` where the same patient, study or image was stored at the same moment: try again.
     """
     policies.require(actor, policies.Act.UPLOAD, received.site)
     twin = stored_twin(
@@ -75,7 +97,8 @@ def file_take_in(
     )
     if twin is not None:
         return _known(actor, received, twin, same_picture_as)
-    identity = PatientIdentity.from_header(received.header) or described.identity
+    in_file = PatientIdentity.from_header(received.header)
+    identity = in_file or described.identity
     if identity is None:
         if received.kind != ImageKind.DICOM:
             raise PatientNotNamed(
@@ -95,9 +118,13 @@ def file_take_in(
                 actor=actor, patient=patient, uid=uid, header=received.header, described=described.study
             )
     except PatientDiffers:
+        if in_file is None:
+            raise
         patient = Patient.objects.get(site=received.site, mrn=identity.mrn)
         return _hold(actor, received, HeldReason.PATIENT_DIFFERS, patient=patient)
     except ValidationError:
+        if in_file is None:
+            raise
         return _hold(actor, received, HeldReason.PATIENT_INVALID)
     except StudyOfOtherPatient:
         # The patient that was new with this file is not kept: the study says that it is somebody else.

@@ -10,9 +10,9 @@ from diagnosis.intake.unattended import Described, Road, receive_unattended
 
 @pytest.fixture
 def receive(doctor, site):
-    """Bring one file in as a modality does."""
+    """Bring one file in as a viewer or an archive does."""
 
-    def bring(content, name="chest.dcm", *, actor=doctor, at=site, described=None, road=Road.C_STORE):
+    def bring(content, name="chest.dcm", *, actor=doctor, at=site, described=None, road=Road.STOW):
         return receive_unattended(
             actor=actor, site=at, content=content, name=name, road=road, described=described or Described()
         )

@@ -53,7 +53,12 @@ def test_a_whole_header_is_read_as_it_was_written():
         study_date="20200402",
         study_time="101530.5",
         transfer_syntax=uid.RLELossless,
-        elements={"ImageLaterality": "U", "PixelSpacing": [0.2, 0.25], "BurnedInAnnotation": "YES"},
+        elements={
+            "ImageLaterality": "U",
+            "PatientAge": "064Y",
+            "PixelSpacing": [0.2, 0.25],
+            "BurnedInAnnotation": "YES",
+        },
     )
     seen = read_header(content)
     assert seen == DicomHeader(
@@ -70,6 +75,7 @@ def test_a_whole_header_is_read_as_it_was_written():
         patient_name="Mokei^Taro=模型^太郎=もけい^たろう",
         patient_birth_date=date(1955, 11, 23),
         patient_sex="M",
+        patient_age="064Y",
         accession_number="ACC-1",
         study_date=date(2020, 4, 2),
         study_time=time(10, 15, 30, 500_000),

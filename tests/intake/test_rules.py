@@ -1,5 +1,6 @@
 """What is stored, what is known, what is held, what the network is asked about: one set of rules for every road."""
 
+import datetime as dt
 import struct
 from io import BytesIO
 
@@ -12,6 +13,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from diagnosis.intake import unattended
 from diagnosis.intake.analysable import OTHER_BODY_PARTS, why_not_analysed
 from diagnosis.intake.receive import receive_file
 from diagnosis.models import (
@@ -213,7 +215,7 @@ def test_the_columns_that_a_search_needs_are_those_of_the_header(receive):
     assert (image.series_instance_uid, image.series_number, image.instance_number) == ("1.2.9", 4, 7)
     assert image.sop_class_uid == uid.ComputedRadiographyImageStorage
     assert image.transfer_syntax_uid == uid.JPEG2000Lossless
-    assert (image.number_of_frames, image.road) == (1, "c_store")
+    assert (image.number_of_frames, image.road) == (1, "stow")
     assert receive(structured_report()).image.number_of_frames is None
 
 
@@ -272,9 +274,7 @@ def test_a_picture_is_known_by_its_bytes(receive, doctor, site):
 
 
 def described_as(mrn, name="", birth_date=None):
-    from diagnosis.intake.unattended import Described
-
-    return Described(identity=PatientIdentity(mrn=mrn, person_name=name, birth_date=birth_date))
+    return unattended.Described(identity=PatientIdentity(mrn=mrn, person_name=name, birth_date=birth_date))
 
 
 @pytest.fixture
@@ -355,6 +355,35 @@ def test_the_header_goes_before_what_the_sender_says(receive):
     assert (
         receive(dicom(2, patient_id=""), described=described_as("MRN-9")).image.study.patient.mrn == "MRN-9"
     )
+
+
+def test_a_picture_is_never_linked_to_the_image_of_somebody_else(receive):
+    receive(png(), described=described_as("MRN-1"))
+    receipt = receive(png(), described=described_as("MRN-2"))
+    assert (receipt.outcome, receipt.code) == (FileOutcome.REFUSED, "stored_for_other_patient")
+    assert Image.objects.count() == 1
+
+
+def test_what_a_sender_says_wrongly_of_a_picture_is_refused_for_the_sender_to_correct(receive, ana):
+    differs = receive(png(), described=described_as("MRN-1", "Other^Olga"))
+    future = receive(png(), described=described_as("MRN-3", birth_date=dt.date(2999, 1, 1)))
+    assert (differs.code, future.code) == ("patient_differs", "invalid")
+    assert not HeldFile.objects.exists()
+
+
+def test_two_who_bring_the_same_contradiction_at_once_hold_it_once(receive, ana, stored_files, monkeypatch):
+    content = dicom(patient_sex="M", patient_birth_date="19700101")
+    real = unattended.file_take_in
+
+    def somebody_is_faster(**arguments):
+        monkeypatch.setattr(unattended, "file_take_in", real)
+        receive(content)
+        return real(**arguments)
+
+    monkeypatch.setattr(unattended, "file_take_in", somebody_is_faster)
+    assert receive(content).outcome is FileOutcome.HELD
+    assert HeldFile.objects.count() == 1
+    assert len(stored_files()) == 3
 
 
 def test_a_file_that_cannot_be_stored_for_a_technical_reason_leaves_nothing(
