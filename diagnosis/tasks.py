@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import uuid
+
 from celery import shared_task
 
-from diagnosis.intake.resumable import uploads_sweep
+from diagnosis.intake.resumable import archive_examine, uploads_sweep
 from diagnosis.services.accounts import system_user
 from diagnosis.services.analysis import analysis_run
 from diagnosis.services.outbox import messages_relay
@@ -30,6 +33,13 @@ def analyse_quiet_studies() -> int:
 @shared_task
 def requeue_stale_predictions() -> int:
     return predictions_requeue_stale(actor=system_user())
+
+
+@shared_task
+def examine_archive(*, upload_id: str, examined_until: str) -> None:
+    archive_examine(
+        upload_id=uuid.UUID(upload_id), examined_until=dt.datetime.fromisoformat(examined_until)
+    )
 
 
 @shared_task

@@ -5,10 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import hashlib
+import io
 import logging
+import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from itertools import islice
+from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -20,12 +25,13 @@ from django.utils import timezone
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, PersonError
+from diagnosis.intake.archive import ArchivedFile, archived_files, is_archive
 from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.intake.submit import file_failed
-from diagnosis.limits import image_limits
 from diagnosis.models import ResumableUpload, Site, UploadState, User
+from diagnosis.services.outbox import message_enqueue
 from diagnosis.services.studies import FileOutcome, Receipt, file_refuse
-from ml.imaging import ImageRefused
+from ml.imaging import SNIFF_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +44,15 @@ EXAMINED_WITHIN = dt.timedelta(minutes=5)
 
 _PIECES = "pieces"
 
-DAMAGED = (
-    "What arrived is not what was chosen: the file changed while it was sent, or was damaged on the way. Nothing of it was "
-    "kept. Choose the file again and send it anew."
+EMPTY_ARCHIVE = (
+    "The archive holds no file that could be an image. Look into it, and send the images themselves."
 )
+
+
+class Damaged(PersonError):  # noqa: N818  Named for what the person is told.
+    """What arrived is not what was sent."""
+
+    code = "damaged_on_the_way"
 
 
 class TooLarge(PersonError):  # noqa: N818  Named for what the person is told.
@@ -56,16 +67,39 @@ class TooMuchUnfinished(PersonError):  # noqa: N818  The same.
     code = "too_much_unfinished"
 
 
-def content_fingerprint(content: bytes) -> str:
-    """SHA-256 in hex over the SHA-256 digests of each ``PIECE_BYTES`` of ``content``.
+class Fingerprint:
+    """SHA-256 over the SHA-256 digests of each ``PIECE_BYTES`` of a content.
 
     Of this kind because a browser can compute it with the memory of one piece: its Web Crypto digests whole arrays only.
     """
-    digests = (
-        hashlib.sha256(content[start : start + PIECE_BYTES]).digest()
-        for start in range(0, len(content), PIECE_BYTES)
-    )
-    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+    def __init__(self) -> None:
+        self._digests = hashlib.sha256()
+        self._piece = hashlib.sha256()
+        self._left = PIECE_BYTES
+
+    def update(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            part, view = view[: self._left], view[self._left :]
+            self._piece.update(part)
+            self._left -= len(part)
+            if not self._left:
+                self._digests.update(self._piece.digest())
+                self._piece, self._left = hashlib.sha256(), PIECE_BYTES
+
+    def hexdigest(self) -> str:
+        digests = self._digests.copy()
+        if self._left < PIECE_BYTES:
+            digests.update(self._piece.digest())
+        return digests.hexdigest()
+
+
+def content_fingerprint(content: bytes) -> str:
+    """The fingerprint of a whole content, in hex."""
+    fingerprint = Fingerprint()
+    fingerprint.update(content)
+    return fingerprint.hexdigest()
 
 
 def own_uploads(user: User) -> QuerySet[ResumableUpload]:
@@ -89,16 +123,17 @@ def upload_begin(
     fingerprint: str,
     expires_at: dt.datetime,
 ) -> ResumableUpload:
-    """Expect a file of ``length`` bytes. It has no rights over a file that comes whole: what it is, its content decides.
+    """Expect a file of ``length`` bytes. Its name says no more than which limit it is under; what it is, its content decides.
 
     Raises ``PermissionDenied``; ``TooLarge``; ``TooMuchUnfinished`` where the person's unfinished uploads reach the limit.
     """
     policies.require(actor, policies.Act.UPLOAD, site)
-    try:
-        # An empty one begins like any other, so that its refusal is on record.
-        image_limits().check_bytes(max(length, 1))
-    except ImageRefused as refusal:
-        raise TooLarge(str(refusal)) from None
+    most = longest_upload(file_name)
+    if length > most:
+        raise TooLarge(
+            f"The file is larger than the limit of {most // 2**20:,} MB. Export the single image again, with compression if need "
+            "be; send an archive in several smaller ones."
+        )
     unfinished = own_uploads(actor).filter(state=UploadState.RECEIVING, expires_at__gt=timezone.now())
     if (unfinished.aggregate(sum=Sum("length"))["sum"] or 0) + length > settings.CXR_UNFINISHED_UPLOAD_BYTES:
         raise TooMuchUnfinished(
@@ -115,6 +150,12 @@ def upload_begin(
         state=UploadState.RECEIVING if length else UploadState.COMPLETE,
         expires_at=expires_at,
     )
+
+
+def longest_upload(file_name: str) -> int:
+    """The most bytes that a file of this name may have; what it turns out to be is bounded again."""
+    is_archive_by_name = file_name.lower().endswith(".zip")
+    return settings.CXR_ARCHIVE_MAX_BYTES if is_archive_by_name else settings.CXR_MAX_UPLOAD_BYTES
 
 
 def piece_store(*, upload: ResumableUpload, data: bytes) -> str:
@@ -168,13 +209,71 @@ def upload_examine(*, upload_id: uuid.UUID) -> ResumableUpload | None:
     upload = ResumableUpload.objects.select_related("site", "uploaded_by").filter(pk=upload_id).first()
     if not claimed or upload is None:
         return upload
-    receipts = [_as_json(_receive(upload))]
-    settled = ResumableUpload.objects.filter(
-        pk=upload_id, state=UploadState.EXAMINING, examined_until=until
-    ).update(state=UploadState.DONE, examined_until=None, receipts=receipts, pieces=[])
+    if _holds_archive(upload):
+        # Hundreds of files are no work for a request.
+        with transaction.atomic():
+            _enqueue(upload)
+        return upload
+    _settle(upload, [_as_json(_receive(upload))])
+    return upload
+
+
+def _settle(upload: ResumableUpload, receipts: list[dict[str, Any]]) -> None:
+    """Keep what became of it, unless somebody took the upload over."""
+    settled = _still_ours(upload).update(
+        state=UploadState.DONE, examined_until=None, receipts=receipts, pieces=[]
+    )
     if settled:
-        _delete_pieces(upload_id)
-    return ResumableUpload.objects.select_related("site").filter(pk=upload_id).first()
+        _delete_pieces(upload.pk)
+    upload.refresh_from_db()
+
+
+def _still_ours(upload: ResumableUpload) -> QuerySet[ResumableUpload]:
+    return ResumableUpload.objects.filter(
+        pk=upload.pk, state=UploadState.EXAMINING, examined_until=upload.examined_until
+    )
+
+
+def _enqueue(upload: ResumableUpload) -> None:
+    until = upload.examined_until
+    message_enqueue(
+        task="diagnosis.tasks.examine_archive",
+        kwargs={"upload_id": str(upload.pk), "examined_until": until.isoformat() if until else ""},
+    )
+
+
+def archive_examine(*, upload_id: uuid.UUID, examined_until: dt.datetime) -> None:
+    """Hand the files of a complete archive to the intake, as many as a task has time for; then let another task go on.
+
+    ``examined_until`` is the lease that the message was sent under: of two messages one acts. What was handed over is
+    written down file by file, so that a task that dies loses one file's receipt at most, and not the file.
+    """
+    until = timezone.now() + EXAMINED_WITHIN
+    claimed = ResumableUpload.objects.filter(
+        pk=upload_id, state=UploadState.EXAMINING, examined_until=examined_until
+    ).update(examined_until=until)
+    if not claimed:
+        return
+    upload = ResumableUpload.objects.select_related("site", "uploaded_by").get(pk=upload_id)
+    stop_at = time.monotonic() + settings.CXR_ANALYSIS_TIME_LIMIT / 4
+    receipts = list(upload.receipts)
+    with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as whole:
+        try:
+            _assemble(upload, whole)
+            for file in islice(archived_files(whole), len(receipts), None):
+                if time.monotonic() > stop_at:
+                    with transaction.atomic():
+                        _enqueue(upload)
+                    return
+                receipts.append(_as_json(_receive_member(upload, file)))
+                _still_ours(upload).update(receipts=receipts)
+        except Exception as error:  # noqa: BLE001  As in _receive.
+            receipts.append(_as_json(_failed(upload, error)))
+    if not receipts:
+        file_refuse(actor=upload.uploaded_by, site=upload.site, code="archive_empty")
+        empty = Receipt(upload.file_name, FileOutcome.REFUSED, EMPTY_ARCHIVE, code="archive_empty")
+        receipts.append(_as_json(empty))
+    _settle(upload, receipts)
 
 
 def _abandoned() -> Q:
@@ -182,15 +281,58 @@ def _abandoned() -> Q:
 
 
 def _receive(upload: ResumableUpload) -> Receipt:
-    actor, site, name = upload.uploaded_by, upload.site, upload.file_name
     try:
-        content = b"".join(_stored(upload))
-        if upload.fingerprint and upload.fingerprint != content_fingerprint(content):
-            file_refuse(actor=actor, site=site, code="damaged_on_the_way")
-            return Receipt(name, FileOutcome.REFUSED, DAMAGED, code="damaged_on_the_way")
-        return receive_file(actor=actor, site=site, upload=SimpleUploadedFile(name, content))
+        whole = io.BytesIO()
+        _assemble(upload, whole)
+        return _receive_bytes(upload, upload.file_name, whole.getvalue())
     except Exception as error:  # noqa: BLE001  Whatever is wrong, the sender gets an answer; file_failed logs it.
-        return file_failed(actor=actor, site=site, file_name=name, error=error)
+        return _failed(upload, error)
+
+
+def _receive_member(upload: ResumableUpload, file: ArchivedFile) -> Receipt:
+    """One bad file never stops the others."""
+    name = _shown_path(file.name)
+    try:
+        if file.content is None:
+            file_refuse(actor=upload.uploaded_by, site=upload.site, code=file.code)
+            return Receipt(name, FileOutcome.REFUSED, file.reason, code=file.code)
+        return replace(_receive_bytes(upload, file.name, file.content), file_name=name)
+    except Exception as error:  # noqa: BLE001  As in _receive.
+        return replace(_failed(upload, error), file_name=name)
+
+
+def _receive_bytes(upload: ResumableUpload, name: str, content: bytes) -> Receipt:
+    file = SimpleUploadedFile(name, content)
+    return receive_file(actor=upload.uploaded_by, site=upload.site, upload=file)
+
+
+def _failed(upload: ResumableUpload, error: Exception) -> Receipt:
+    return file_failed(actor=upload.uploaded_by, site=upload.site, file_name=upload.file_name, error=error)
+
+
+def _shown_path(name: str) -> str:
+    """Where a file lies in its archive: CDs call every file alike."""
+    return "/".join(shown_name(part) for part in name.replace("\\", "/").split("/") if part)[-255:]
+
+
+def _holds_archive(upload: ResumableUpload) -> bool:
+    try:
+        return bool(upload.pieces) and is_archive(next(_stored(upload))[:SNIFF_BYTES])
+    except OSError:
+        return False  # What reads it whole says so.
+
+
+def _assemble(upload: ResumableUpload, whole: IO[bytes]) -> None:
+    """Write the pieces one after another. Raises ``Damaged`` where they are not what the sender announced."""
+    fingerprint = Fingerprint()
+    for piece in _stored(upload):
+        fingerprint.update(piece)
+        whole.write(piece)
+    if upload.fingerprint and upload.fingerprint != fingerprint.hexdigest():
+        raise Damaged(
+            "What arrived is not what was chosen: the file changed while it was sent, or was damaged on the way. Nothing of it "
+            "was kept. Choose the file again and send it anew."
+        )
 
 
 def _stored(upload: ResumableUpload) -> Iterator[bytes]:

@@ -21,6 +21,20 @@ CHIPS = {
 }
 
 
+#: What a person must see first, when there are several.
+URGENCY = (
+    FileOutcome.REFUSED,
+    FileOutcome.HELD,
+    FileOutcome.WAITING,
+    FileOutcome.DUPLICATE,
+    FileOutcome.STORED,
+)
+
+
+def most_urgent(outcomes: Iterable[str]) -> str:
+    return min(outcomes, key=URGENCY.index)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """One file as its row shows it; ``study_id`` leads to where the image is."""

@@ -26,6 +26,8 @@ from diagnosis.intake.resumable import (
 from diagnosis.models import ResumableUpload, Site, UploadState, User
 from diagnosis.web.requests import PersonRequest
 
+PART_TYPE = "application/offset+octet-stream"
+
 _BASE = "/parts"
 _FINGERPRINT_LENGTH = 64
 
@@ -43,7 +45,7 @@ SENTENCES: Mapping[int, str] = {
 _STATUS: Mapping[type[PersonError], int] = {TooLarge: 413, TooMuchUnfinished: 429, Conflict: 409}
 
 
-class _Pieces(Storage):  # type: ignore[misc]  # The library has no types.
+class _Pieces(Storage):
     """The library's view of one person's uploads, for one request."""
 
     def __init__(self, user: User, site: Site | None) -> None:
@@ -114,7 +116,7 @@ class _Pieces(Storage):  # type: ignore[misc]  # The library has no types.
         return 0  # A task does it, for all uploads.
 
 
-class _Server(TusServerCore):  # type: ignore[misc]
+class _Server(TusServerCore):
     SUPPORTED_EXTENSIONS = ("creation", "creation-with-upload", "termination", "checksum", "expiration")
 
 
@@ -137,7 +139,7 @@ def tus_response(
     server = _Server(
         storage,
         base_path=_BASE,
-        max_size=settings.CXR_MAX_UPLOAD_BYTES,
+        max_size=max(settings.CXR_MAX_UPLOAD_BYTES, settings.CXR_ARCHIVE_MAX_BYTES),
         max_chunk_size=PIECE_BYTES,
         upload_expiry=3600 * settings.CXR_UPLOAD_KEPT_HOURS,
         on_upload_create=_known_length,
@@ -152,7 +154,7 @@ def tus_response(
         status, said, text = server.handle_request(
             request.method, path, headers, b"" if request.method == "POST" else body
         )
-        if request.method == "POST" and status == 201 and body:
+        if status == 201 and body and request.content_type == PART_TYPE:
             status, said = _first_piece(server, storage, headers, body, said)
     except PersonError as error:
         return _refused(_STATUS.get(type(error), 400), str(error)), storage.upload

@@ -110,7 +110,7 @@ def test_each_role_gets_what_the_table_says(browser, request, addresses, bodies,
     if name in {"parts", "part"}:
         sends["headers"] = {"Tus-Resumable": "1.0.0", "Upload-Length": "10", "Upload-Offset": "0"}
     if method == "patch":
-        sends["content_type"] = "application/offset+octet-stream"
+        sends |= {"data": b"1", "content_type": "application/offset+octet-stream"}
     response = getattr(client, method)(addresses(name), **sends)
     assert response.status_code == TABLE[method, name][PEOPLE.index(person)]
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import io
+import json
 import uuid
+import zipfile
+from types import SimpleNamespace
 
 import pytest
 from django.core.files.storage import default_storage
@@ -15,10 +19,11 @@ from django.utils import timezone
 
 from diagnosis.intake import resumable
 from diagnosis.intake.resumable import PIECE_BYTES, content_fingerprint, upload_examine, uploads_sweep
-from diagnosis.models import AuditEvent, IncomingFile, ResumableUpload
+from diagnosis.models import AuditEvent, IncomingFile, OutboxMessage, ResumableUpload
 from diagnosis.services.accounts import membership_set, system_user
+from diagnosis.tasks import examine_archive
 from tests.web.files import dicom, png
-from tests.web.pages import text
+from tests.web.pages import html, text
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PART = "application/offset+octet-stream"
@@ -359,3 +364,144 @@ def test_the_fingerprint_is_the_digest_of_the_digests_of_the_parts(size):
 
 def test_examining_what_is_gone_does_nothing(db):
     assert upload_examine(upload_id=uuid.uuid4()) is None
+
+
+def archive(**files: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as written:
+        for name, content in files.items():
+            written.writestr(name.replace("__", "/"), content)
+    return packed.getvalue()
+
+
+def run_archive_tasks() -> int:
+    """Do what the worker does with the messages that wait for it; gives how many there were."""
+    messages = OutboxMessage.objects.filter(task="diagnosis.tasks.examine_archive")
+    sent = [dict(message.kwargs) for message in messages]
+    messages.delete()
+    for kwargs in sent:
+        examine_archive(**kwargs)
+    return len(sent)
+
+
+@pytest.fixture
+def sent_archive(doctor_at, site):
+    """The address of an archive that has arrived: two pictures, one of them twice, a letter, an archive in the archive."""
+    content = archive(
+        A__IM1=png(1), B__IM1=png(2), C__IM1=png(1), letter=b"Dear colleague", inner=archive(x=png(3))
+    )
+    response = begin(doctor_at, site, len(content), name="night.zip", body=content)
+    assert (response.status_code, response["X-Outcome"]) == (201, "examining")
+    return response["Location"]
+
+
+def test_an_archive_is_examined_by_a_worker_file_by_file(doctor_at, sent_archive):
+    assert doctor_at.post(f"{sent_archive}result/")["X-Outcome"] == "examining"
+    assert not IncomingFile.objects.exists()
+    assert run_archive_tasks() == 1
+    response = doctor_at.post(f"{sent_archive}result/")
+    assert (response.status_code, response["X-Outcome"]) == (200, "refused")
+    assert json.loads(response["X-Counts"]) == {"waiting": 3, "refused": 2}
+    said = text(response)
+    assert said.startswith("night.zip 2 refused 3 waiting for your confirmation 5 files of the archive")
+    assert "B/IM1 Waiting for your confirmation" in said
+    assert "C/IM1 Waiting for your confirmation This file is waiting for your confirmation already." in said
+    assert "letter Refused" in said
+    assert "inner Refused This is an archive inside an archive" in said
+    assert IncomingFile.objects.count() == 2
+    assert AuditEvent.objects.filter(action="file_refused").count() == 2
+    assert pieces() == []
+
+
+def test_a_message_that_comes_twice_examines_an_archive_once(sent_archive):
+    kwargs = OutboxMessage.objects.get().kwargs
+    assert run_archive_tasks() == 1
+    events = AuditEvent.objects.count()
+    examine_archive(**kwargs)
+    assert AuditEvent.objects.count() == events
+
+
+def test_a_long_archive_goes_on_in_another_task(doctor_at, sent_archive, monkeypatch):
+    # Time for the first three files of each task.
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(resumable, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    rounds = 0
+    while run_archive_tasks():
+        rounds += 1
+    assert rounds > 1
+    response = doctor_at.post(f"{sent_archive}result/")
+    assert json.loads(response["X-Counts"]) == {"waiting": 3, "refused": 2}
+    assert AuditEvent.objects.filter(action="file_refused").count() == 2
+
+
+def test_an_archive_whose_worker_died_goes_on_from_the_sweep(doctor_at, sent_archive, monkeypatch):
+    count, receive = 0, resumable.receive_file
+
+    def die_at_the_second(**given):
+        nonlocal count
+        count += 1
+        if count == 2:
+            raise SystemExit
+        return receive(**given)
+
+    monkeypatch.setattr(resumable, "receive_file", die_at_the_second)
+    with pytest.raises(SystemExit):
+        run_archive_tasks()
+    response = doctor_at.post(f"{sent_archive}result/")
+    assert (response["X-Outcome"], text(response)) == ("examining", "Being examined: 1 file so far")
+    ResumableUpload.objects.update(examined_until=timezone.now() - dt.timedelta(seconds=1))
+    uploads_sweep()
+    assert run_archive_tasks() == 1
+    assert json.loads(doctor_at.post(f"{sent_archive}result/")["X-Counts"]) == {"waiting": 3, "refused": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (archive(), "The archive holds no file that could be an image"),
+        (archive(a=png())[:-40], "The archive is damaged or incomplete"),
+    ],
+    ids=["empty", "cut"],
+)
+def test_an_archive_that_holds_nothing_is_refused_once(doctor_at, site, content, said):
+    address = begin(doctor_at, site, len(content), name="night.zip", body=content)["Location"]
+    run_archive_tasks()
+    response = doctor_at.post(f"{address}result/")
+    assert response["X-Outcome"] == "refused"
+    assert text(response).startswith(f"night.zip Refused {said}")
+    assert json.loads(response["X-Counts"]) == {"refused": 1}
+
+
+def test_an_archive_may_be_larger_than_a_file(doctor_at, site, settings):
+    settings.CXR_MAX_UPLOAD_BYTES, settings.CXR_ARCHIVE_MAX_BYTES = 50_000, 100_000
+    assert begin(doctor_at, site, 50_001, name="CD.ZIP").status_code == 201
+    assert begin(doctor_at, site, 100_001, name="CD.ZIP").status_code == 413
+    assert begin(doctor_at, site, 50_001, name="chest.dcm").status_code == 413
+
+
+def test_the_page_lists_what_can_go_on_and_what_nobody_was_told(
+    doctor_at, browser, radiologist, half_sent, site
+):
+    page = html(doctor_at.get(reverse("web:home")))
+    assert f'data-unfinished="{half_sent}" data-state="receiving"' in page
+    assert f'data-fingerprint="{content_fingerprint(png())}"' in page
+    assert half_sent not in html(browser(radiologist).get(reverse("web:home")))
+    send(doctor_at, half_sent, HALF, png()[HALF:])
+    assert half_sent not in html(doctor_at.get(reverse("web:home")))  # Told with the last part.
+    ResumableUpload.objects.update(is_told=False)
+    assert f'data-unfinished="{half_sent}" data-state="done"' in html(doctor_at.get(reverse("web:home")))
+    doctor_at.post(f"{half_sent}result/")
+    assert half_sent not in html(doctor_at.get(reverse("web:home")))
+
+
+def test_an_expired_upload_is_listed_no_more(doctor_at, half_sent):
+    expire_all()
+    assert half_sent not in html(doctor_at.get(reverse("web:home")))
+
+
+def test_a_picture_with_text_burnt_in_is_pointed_out(doctor_at, site):
+    marked = dicom(elements={"BurnedInAnnotation": "YES"})
+    begin(doctor_at, site, len(marked), name="chest.dcm", body=marked)
+    assert "chest.dcm : The file says that text is burnt into the picture" in text(
+        doctor_at.get(reverse("web:confirm"))
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
@@ -15,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from diagnosis import policies
 from diagnosis.intake.resumable import own_uploads, upload_examine, upload_tell
 from diagnosis.models import ResumableUpload, Site, UploadState
-from diagnosis.web.outcomes import Outcome
+from diagnosis.web.outcomes import Outcome, most_urgent
 from diagnosis.web.params import row_number
 from diagnosis.web.requests import PersonRequest
 from diagnosis.web.tus import tus_response
@@ -87,15 +89,21 @@ def _result(request: PersonRequest, upload_id: uuid.UUID) -> HttpResponse:
     if upload is None:
         raise Http404
     if not upload.is_done:
+        count = len(upload.receipts)
         return HttpResponse(
-            "The file has arrived and is being examined.",
+            f"Being examined: {count} file{'s' * (count != 1)} so far" if count else "Being examined",
             status=202,
             content_type="text/plain; charset=utf-8",
             headers={"X-Outcome": UploadState.EXAMINING},
         )
-    [receipt] = upload.receipts
-    response = render(request, "uploads/_outcome.html", {"outcome": Outcome.of_stored(receipt)})
-    response.headers["X-Outcome"] = receipt["outcome"]
-    response.headers["X-Code"] = receipt["code"]
+    outcomes = [Outcome.of_stored(receipt) for receipt in upload.receipts]
+    if len(outcomes) == 1 and outcomes[0].file_name == upload.file_name:
+        response = render(request, "uploads/_outcome.html", {"outcome": outcomes[0]})
+        response.headers["X-Code"] = upload.receipts[0]["code"]
+    else:
+        response = render(request, "uploads/_archive.html", {"upload": upload, "outcomes": outcomes})
+    counts = Counter(outcome.outcome for outcome in outcomes)
+    response.headers["X-Outcome"] = most_urgent(counts)
+    response.headers["X-Counts"] = json.dumps(counts)
     upload_tell(upload=upload)
     return response
