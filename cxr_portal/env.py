@@ -196,7 +196,9 @@ def _read(env: FileAwareEnv) -> Environment:
         archive_max_bytes=env.int("CXR_ARCHIVE_MAX_BYTES", 4 * 1024**3, validate=Range(min=1024)),
         decoders=env.int("CXR_DECODERS", 2, validate=Range(min=1, max=64)),
         decode_seconds=env.int("CXR_DECODE_SECONDS", 20, validate=Range(min=1, max=600)),
-        decode_memory_bytes=env.int("CXR_DECODE_MEMORY_BYTES", 1024**3, validate=Range(min=512 * 1024**2)),
+        decode_memory_bytes=env.int(
+            "CXR_DECODE_MEMORY_BYTES", 640 * 1024**2, validate=Range(min=384 * 1024**2)
+        ),
         orphan_grace_seconds=env.int("CXR_ORPHAN_GRACE_SECONDS", 24 * 3600, validate=Range(min=3600)),
         dicom_port=env.int("CXR_DICOM_PORT", None, validate=Range(min=1, max=65535)),
         dicom_host=env.str("CXR_DICOM_HOST", "0.0.0.0" if production else "127.0.0.1"),  # noqa: S104 (peers call)
