@@ -8,6 +8,7 @@ import uuid
 from celery import shared_task
 
 from diagnosis.intake.resumable import archive_examine, uploads_sweep
+from diagnosis.intake.sweep import orphans_sweep
 from diagnosis.services.accounts import system_user
 from diagnosis.services.analysis import analysis_run
 from diagnosis.services.outbox import messages_relay
@@ -45,3 +46,8 @@ def examine_archive(*, upload_id: str, examined_until: str) -> None:
 @shared_task
 def sweep_uploads() -> int:
     return uploads_sweep()
+
+
+@shared_task
+def sweep_orphans() -> int:
+    return orphans_sweep(actor=system_user())

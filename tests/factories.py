@@ -14,6 +14,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from diagnosis.models import (
+    HeldFile,
     Image,
     IncomingFile,
     LabResult,
@@ -132,6 +133,16 @@ class ResumableUploadFactory(factory.django.DjangoModelFactory):
     expires_at = factory.LazyFunction(lambda: timezone.now() + dt.timedelta(hours=1))
 
 
+class HeldFileFactory(_StoredFileFactory):
+    class Meta:
+        model = HeldFile
+
+    site = factory.SelfAttribute("patient.site")
+    patient = factory.SubFactory(PatientFactory)
+    uploaded_by = factory.SubFactory(UserFactory)
+    reason_code = "patient_differs"
+
+
 class ImageFactory(_StoredFileFactory):
     class Meta:
         model = Image
@@ -230,6 +241,7 @@ def npy(array: np.ndarray) -> bytes:
 __all__ = [
     "LABELS",
     "PASSWORD",
+    "HeldFileFactory",
     "ImageFactory",
     "IncomingFileFactory",
     "LabResultFactory",

@@ -11,6 +11,7 @@ from diagnosis.services.audit import audit_record
 from diagnosis.services.outbox import message_enqueue
 from diagnosis.services.reviews import review_sign
 from tests.factories import (
+    HeldFileFactory,
     ImageFactory,
     IncomingFileFactory,
     LabResultFactory,
@@ -65,6 +66,9 @@ def make_records(site, reader, patient_name):
         "symptomnote": note,
         "incomingfile": IncomingFileFactory(
             site=site, uploaded_by=reader, original_name=f"{patient_name} waiting.png"
+        ),
+        "heldfile": HeldFileFactory(
+            patient=patient, uploaded_by=reader, original_name=f"{patient_name} held.png"
         ),
         "auditevent": audit_record(
             actor=reader, action="patient_viewed", site=site, patient=patient, target=patient

@@ -11,7 +11,7 @@ from tests.admin.conftest import list_of, make_records, page_of
 from tests.factories import PatientFactory
 
 CLINICAL = ["patient", "study", "image", "prediction", "review", "labresult", "symptomnote", "incomingfile"]
-SCOPED = [*CLINICAL, "auditevent"]
+SCOPED = [*CLINICAL, "heldfile", "auditevent"]
 READ_ONLY = [*SCOPED, "modelversion", "outboxmessage"]
 
 
