@@ -336,7 +336,9 @@ def test_an_image_that_is_not_analysed_says_why_and_can_be_read_unaided(browser,
 
 
 def test_what_cannot_be_shown_is_named_and_offered_for_download_beside_the_images(browser, doctor, patient):
-    study, report = not_analysed(patient, "structured_report", preview="", thumbnail="", rows=None, columns=None)
+    study, report = not_analysed(
+        patient, "structured_report", preview="", thumbnail="", rows=None, columns=None
+    )
     shown = PredictionFactory(image=ImageFactory(study=study), done=True).image
     page = browser(doctor).get(page_of(study))
     assert "This is a structured report, not a picture." in text(page)

@@ -73,7 +73,9 @@ class UploadSerializer(IdentityFields, InputSerializer):
 class FileResultSerializer(serializers.Serializer[Any]):
     file = serializers.CharField(help_text="The file's name, without folders.")
     status = serializers.ChoiceField(choices=FILE_STATUSES)
-    code = serializers.CharField(allow_blank=True, help_text="Why it was refused or held, or is not analysed, for a program.")
+    code = serializers.CharField(
+        allow_blank=True, help_text="Why it was refused or held, or is not analysed, for a program."
+    )
     reason = serializers.CharField(allow_blank=True, help_text="The same as a sentence.")
     image = serializers.UUIDField(
         allow_null=True,
