@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import lzma
+import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +23,12 @@ ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
 #: The directory of a DICOM CD (PS3.10 8.6), beside which lie a viewer, its icons and its help.
 DICOMDIR = "DICOMDIR"
 _BLOCK = 1 << 20
+_END, _END_64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
+_LOCATOR_BYTES, _END_64_BYTES = 20, 56
+#: The end record with the longest comment, and the records of ZIP64 before it.
+_TAIL_BYTES = 22 + 0xFFFF + _LOCATOR_BYTES + _END_64_BYTES
+#: For each file that may be read: entries, folders among them, and bytes of one entry with its name.
+_ENTRIES_EACH, _ENTRY_BYTES = 4, 512
 
 #: code → sentence about one file of an archive.
 SENTENCES = {
@@ -68,8 +76,9 @@ def archived_files(source: Path | IO[bytes]) -> Iterator[ArchivedFile]:
     also in the middle, where it holds more than it declares).
     """
     try:
+        _check_directory(source)
         archive = zipfile.ZipFile(source)
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error):
         raise ArchiveRefused(
             "archive_damaged",
             "The archive is damaged or incomplete, so nothing of it was read. Copy it again, or pack the files anew.",
@@ -89,13 +98,43 @@ def archived_files(source: Path | IO[bytes]) -> Iterator[ArchivedFile]:
             yield file
 
 
+def _check_directory(source: Path | IO[bytes]) -> None:
+    """Refuse a directory that is too long before ``zipfile`` reads it into memory: at its end an archive says how long it is
+    (APPNOTE.TXT 4.3.14 to 4.3.16).
+    """
+    tail = _tail(source)
+    end = tail.rfind(_END)
+    if end < 0:
+        raise zipfile.BadZipFile
+    _, _, _, _, count, size, _, _ = struct.unpack_from("<4s4H2LH", tail, end)
+    if tail[end - _LOCATOR_BYTES : end].startswith(_END_64_LOCATOR):
+        *_, count, size, _ = struct.unpack_from("<4sQ2H2L4Q", tail, end - _LOCATOR_BYTES - _END_64_BYTES)
+    most = settings.CXR_ARCHIVE_MAX_FILES
+    # Folders are entries too, so the files are counted later; this bounds what counting them costs.
+    if count > _ENTRIES_EACH * most or size > _ENTRIES_EACH * most * _ENTRY_BYTES:
+        raise _too_many()
+
+
+def _tail(source: Path | IO[bytes]) -> bytes:
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return _tail(file)
+    length = source.seek(0, os.SEEK_END)
+    source.seek(max(0, length - _TAIL_BYTES))
+    return source.read(_TAIL_BYTES)
+
+
+def _too_many() -> ArchiveRefused:
+    return ArchiveRefused(
+        "archive_too_many_files",
+        f"The archive holds more than the {settings.CXR_ARCHIVE_MAX_FILES:,} files that are read at once. Send it in parts, or "
+        "ask the administrator to raise the limit.",
+    )
+
+
 def _check_declared(entries: list[zipfile.ZipInfo]) -> None:
     if len(entries) > settings.CXR_ARCHIVE_MAX_FILES:
-        raise ArchiveRefused(
-            "archive_too_many_files",
-            f"The archive holds {len(entries):,} files, more than the {settings.CXR_ARCHIVE_MAX_FILES:,} that are read at once. "
-            "Send it in parts, or ask the administrator to raise the limit.",
-        )
+        raise _too_many()
     if sum(entry.file_size for entry in entries) > settings.CXR_ARCHIVE_MAX_BYTES:
         raise _too_large()
 

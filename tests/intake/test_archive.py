@@ -117,6 +117,23 @@ def test_more_files_than_the_limit_are_refused_before_any_is_read(settings):
     assert code_of(packed({f"{n}": b"1" for n in range(4)})) == "archive_too_many_files"
 
 
+def test_a_directory_without_end_is_refused_before_it_is_read(settings, monkeypatch):
+    settings.CXR_ARCHIVE_MAX_FILES = 10
+    content = packed({f"{n}": b"" for n in range(41)})
+    monkeypatch.setattr("diagnosis.intake.archive.zipfile.ZipFile", None)  # Would raise if it were called.
+    assert code_of(content) == "archive_too_many_files"
+
+
+def test_the_long_directory_of_a_zip64_is_seen_behind_the_short_one_that_it_shows(settings, monkeypatch):
+    content = packed({"a": b"1"})
+    end = content.index(b"PK\x05\x06")
+    size, offset = struct.unpack_from("<LL", content, end + 12)
+    end_64 = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 10**6, 10**6, size, offset)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+    monkeypatch.setattr("diagnosis.intake.archive.zipfile.ZipFile", None)
+    assert code_of(content[:end] + end_64 + locator + content[end:]) == "archive_too_many_files"
+
+
 def test_what_is_declared_over_the_limit_is_refused_before_any_is_read(settings):
     settings.CXR_ARCHIVE_MAX_BYTES = 1000
     assert code_of(packed({"a": bytes(600), "b": bytes(600)})) == "archive_too_large"
