@@ -12,6 +12,7 @@ from diagnosis.intake.sweep import orphans_sweep
 from diagnosis.services.accounts import system_user
 from diagnosis.services.analysis import analysis_run
 from diagnosis.services.outbox import messages_relay
+from diagnosis.services.pacs import TIME_LIMIT_SECONDS, pacs_retrieval_run, pacs_retrievals_requeue_stale
 from diagnosis.services.predictions import predictions_requeue_stale
 from diagnosis.services.quiet_studies import studies_analyse_quiet
 
@@ -29,6 +30,16 @@ def relay_outbox() -> int:
 @shared_task
 def analyse_quiet_studies() -> int:
     return studies_analyse_quiet(actor=system_user())
+
+
+@shared_task(time_limit=TIME_LIMIT_SECONDS, soft_time_limit=TIME_LIMIT_SECONDS - 30)
+def retrieve_study(*, retrieval_id: str) -> None:
+    pacs_retrieval_run(retrieval_id=retrieval_id)
+
+
+@shared_task
+def requeue_stale_retrievals() -> int:
+    return pacs_retrievals_requeue_stale()
 
 
 @shared_task

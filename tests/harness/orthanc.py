@@ -87,6 +87,9 @@ def start_orthanc(**options: Any) -> Iterator[Orthanc]:
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowGet": True,
         "DicomAlwaysAllowMove": True,
+        "DefaultEncoding": "Utf8",
+        # A machine that is short of time is no fault of the portal.
+        "DicomScuTimeout": 60,
         "AuthenticationEnabled": False,
         "RemoteAccessAllowed": False,
         "Plugins": [str(DICOMWEB_PLUGIN)],

@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 
+from diagnosis.models import PacsPeer
 from diagnosis.selectors.studies import second_opinion
 from diagnosis.web.urls import urlpatterns
 from tests.factories import (
@@ -37,6 +38,11 @@ TABLE = {
     ("post", "part_result"): (404, 404, 404, 404, 401),
     ("get", "waiting_thumbnail"): (200, 404, 404, 404, 302),
     ("get", "waiting_preview"): (200, 404, 404, 404, 302),
+    # The outsider searches and fetches at home.
+    ("get", "archives"): (200, 200, 403, 200, 302),
+    ("post", "archives"): (422, 422, 403, 422, 401),
+    ("post", "fetch"): (302, 302, 403, 404, 401),
+    ("get", "retrievals"): (200, 200, 200, 200, 302),
     ("get", "study"): (200, 200, 200, 404, 302),
     ("get", "study_live"): (200, 200, 200, 404, 302),
     ("post", "review"): (403, 200, 403, 404, 401),
@@ -93,10 +99,18 @@ def addresses(site, doctor, patient, study, image, prediction):
 
 
 @pytest.fixture
-def bodies(site, study):
+def archive(site, doctor):
+    return PacsPeer.objects.create(
+        site=site, name="PACS", account=doctor, query_protocol="dicomweb", dicomweb_url="http://127.0.0.1:9"
+    )
+
+
+@pytest.fixture
+def bodies(archive, site, study):
     return {
         "upload": {"site": site.pk, "files": uploaded("chest.png", png())},
         "review": {"decision": "confirm", "opinion_token": second_opinion(study).token},
+        "fetch": {"archive": archive.pk, "study_instance_uid": "1.2.3"},
         "lab_results": {"result": "detected", "collected_at": "2026-01-02T08:00", "specimen": "saliva"},
         "symptom_notes": {"text": "Cough."},
     }
