@@ -83,7 +83,9 @@ def require_transcoding(image: Image, wanted: str) -> None:
         f"The instance {image.sop_instance_uid} is stored as {uid.UID(stored).name} and cannot be sent as "
         f"{uid.UID(wanted).name}. Ask for transfer-syntax=* to get it as it is stored."
     )
-    if wanted != DEFAULT_TRANSFER_SYNTAX:
+    # Decoded here is only what was decoded at its intake, apart: a file that ends its decoder must not end a web server.
+    is_safe = image.is_shown or not uid.UID(stored).is_encapsulated
+    if wanted != DEFAULT_TRANSFER_SYNTAX or not is_safe:
         raise NotAcceptable(sentence)
     try:
         require_decoder(uid.UID(stored), image.header.get("bits_stored"))

@@ -86,6 +86,13 @@ def _window(text: str) -> Window:
 
 def render(image: Image, rendering: Rendering) -> bytes:
     """The picture. Raises ``NotAcceptable`` with the reason where the instance cannot be shown as one."""
+    if not image.is_shown:
+        raise NotAcceptable(
+            f"This instance cannot be shown as a picture. {image.not_analysed_reason}".strip()
+        )
+    if rendering == Rendering(JPEG):
+        with image.preview.open("rb") as file:
+            return bytes(file.read())
     try:
         if rendering.window is None:
             with image.file.open("rb") as file:

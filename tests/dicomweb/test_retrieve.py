@@ -235,7 +235,20 @@ def test_what_holds_no_picture_is_kept_and_not_rendered(api, image):
         preview="", thumbnail="", not_analysed_code="no_picture", number_of_frames=None
     )
     assert api.get(f"{path_of(image)}/thumbnail").status_code == 404
+    assert api.get(f"{path_of(image)}/rendered").status_code == 406
     assert api.get(path_of(image)).status_code == 200
+
+
+def test_what_was_never_decoded_apart_is_not_decoded_by_the_web_server(api, study):
+    image = with_syntax(study, uid.JPEG2000Lossless)
+    type(image).objects.filter(pk=image.pk).update(
+        preview="", thumbnail="", not_analysed_code="several_frames"
+    )
+    for address in (path_of(image), f"{path_of(image)}/frames/1"):
+        response = api.get(address)
+        assert response.status_code == 406
+        assert "transfer-syntax=*" in response.json()["detail"]
+    assert parts(api.get(path_of(image), HTTP_ACCEPT=AS_STORED))[0][2] == image.file.read()
 
 
 def test_a_file_that_is_missing_from_the_storage_is_not_found(api, image):

@@ -159,8 +159,9 @@ def test_an_object_over_the_limit_is_refused_and_the_next_one_stored(api):
 
 
 def test_a_chunked_body_is_read_where_the_server_marks_its_end(api):
-    chunked = {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}
-    assert store(api, body(file(1), file(2)), **chunked).status_code == 200
+    content = body(file(1), file(2))
+    chunked = {"CONTENT_LENGTH": "", "wsgi.input": io.BytesIO(content), "wsgi.input_terminated": True}
+    assert store(api, content, **chunked).status_code == 200
     assert Image.objects.count() == 2
 
 

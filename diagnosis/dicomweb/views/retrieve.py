@@ -198,6 +198,8 @@ class RenderedView(_RetrieveView):
         if _frame_numbers(frames) != [1]:
             raise Http404
         images = self.instances(study, series, instance)
+        # Of a study or a series those that can be shown; an instance that cannot says why.
+        images = [image for image in images if image.is_shown] or images[:1]
         media_type, is_multipart = self._negotiate(request, one=bool(instance) or len(images) == 1)
         rendering = Rendering.of(media_type, request.query_params.dict())
         if not is_multipart:
