@@ -77,7 +77,7 @@ class Command(BaseCommand):
         receipt = done.receipt
         if receipt.outcome in (FileOutcome.REFUSED, FileOutcome.HELD):
             line = f"{receipt.outcome.value} ({receipt.code}): {done.path}: {receipt.reason}"
-            progress.write(line, file=self.stdout)  # type: ignore[arg-type]  Has write and flush, as tqdm asks.
+            progress.write(line, file=self.stdout)
 
 
 _SHOWN = (FileOutcome.STORED, FileOutcome.DUPLICATE, FileOutcome.HELD, FileOutcome.REFUSED)
