@@ -24,7 +24,8 @@ class ExaminedFile:
 
     ``header`` is the ``DicomHeader`` as JSON holds it (dates and times in ISO 8601), empty for a picture without one.
     ``preview`` and ``thumbnail`` are JPEG without metadata. They are empty for a DICOM object whose content cannot be shown;
-    ``unshown_code`` and ``unshown_reason`` then say why: a code of ``ml.imaging.REFUSALS`` and its sentence.
+    ``unshown_code`` and ``unshown_reason`` then say why: a code of ``ml.imaging.REFUSALS`` and its sentence; ``damage_code`` and
+    ``damage_reason`` the same of an object that is not whole, whatever could be shown of it.
     """
 
     kind: FileKind
@@ -35,10 +36,12 @@ class ExaminedFile:
     thumbnail: bytes = b""
     unshown_code: str = ""
     unshown_reason: str = ""
+    damage_code: str = ""
+    damage_reason: str = ""
 
 
 def examine(content: bytes, limits: Limits) -> ExaminedFile:
-    """Decode the whole file once. Raises ``ml.imaging.ImageRefused`` for what is damaged, or no image and no DICOM object."""
+    """Decode the whole file once. Raises ``ml.imaging.ImageRefused`` for what is no image and no DICOM object."""
     header: dict[str, Any] = {}
     if sniff(content) is FileKind.DICOM:
         said = read_header(content, limits=limits)
@@ -48,7 +51,7 @@ def examine(content: bytes, limits: Limits) -> ExaminedFile:
     except ImageRefused as refusal:
         if not header:
             raise
-        check_object(content, limits=limits)
+        damage = _damage(content, limits)
         return ExaminedFile(
             kind=FileKind.DICOM,
             rows=header["rows"],
@@ -56,6 +59,8 @@ def examine(content: bytes, limits: Limits) -> ExaminedFile:
             header=header,
             unshown_code=refusal.code,
             unshown_reason=str(refusal),
+            damage_code=damage.code if damage else "",
+            damage_reason=str(damage) if damage else "",
         )
     preview, thumbnail = render_jpegs(image.pixels, (PREVIEW_SIDE, THUMBNAIL_SIDE))
     return ExaminedFile(
@@ -66,6 +71,14 @@ def examine(content: bytes, limits: Limits) -> ExaminedFile:
         preview=preview,
         thumbnail=thumbnail,
     )
+
+
+def _damage(content: bytes, limits: Limits) -> ImageRefused | None:
+    try:
+        check_object(content, limits=limits)
+    except ImageRefused as damage:
+        return damage
+    return None
 
 
 def _iso(value: dt.date | dt.time) -> str:

@@ -147,14 +147,17 @@ def examine_arrival(arrival: Arrival) -> ExaminedFile:
         except DecoderDied:
             crashes = decode_crash_record(arrival.sha256)
         else:
-            if examined.unshown_code and not _is_kept_unshown(examined):
-                raise ImageRefused(examined.unshown_code, examined.unshown_reason)
+            if examined.unshown_code:
+                _require_kept_unshown(examined)
             return examined
     raise KilledDecoder
 
 
-def _is_kept_unshown(examined: ExaminedFile) -> bool:
-    return examined.unshown_code in HARMLESS and not_analysed(examined) is not None
+def _require_kept_unshown(examined: ExaminedFile) -> None:
+    if examined.unshown_code not in HARMLESS or not_analysed(examined) is None:
+        raise ImageRefused(examined.unshown_code, examined.unshown_reason)
+    if examined.damage_code:
+        raise ImageRefused(examined.damage_code, examined.damage_reason)
 
 
 def not_analysed(examined: ExaminedFile) -> NotAnalysed | None:
