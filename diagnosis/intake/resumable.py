@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import hashlib
@@ -372,28 +373,40 @@ def uploads_sweep() -> int:
         expires_at__lt=now, state__in=[UploadState.RECEIVING, UploadState.DONE]
     )
     removed, _ = expired.delete()
-    if default_storage.exists(_PIECES):
-        folders, _ = default_storage.listdir(_PIECES)
-        for folder in set(folders) - _known(folders):
-            _delete_pieces(folder)
+    for upload_id in _uploads_with_pieces() - _uploads_with_rows():
+        _delete_pieces(upload_id)
     return removed
 
 
-def _known(folders: list[str]) -> set[str]:
-    return {str(key) for key in ResumableUpload.objects.filter(pk__in=folders).values_list("pk", flat=True)}
+def _uploads_with_pieces() -> set[uuid.UUID]:
+    found = set()
+    for folder in _listed(_PIECES)[0]:
+        with contextlib.suppress(ValueError):  # Not of our making.
+            found.add(uuid.UUID(folder))
+    return found
 
 
-def _folder(upload_id: uuid.UUID | str) -> str:
+def _uploads_with_rows() -> set[uuid.UUID]:
+    return set(ResumableUpload.objects.values_list("pk", flat=True))
+
+
+def _listed(folder: str) -> tuple[list[str], list[str]]:
+    """Its folders and its files. An object store knows no folders: asking whether one exists says nothing there."""
+    try:
+        return default_storage.listdir(folder)
+    except FileNotFoundError:
+        return [], []
+
+
+def _folder(upload_id: uuid.UUID) -> str:
     return f"{_PIECES}/{upload_id}"
 
 
-def _delete_pieces(upload_id: uuid.UUID | str) -> None:
+def _delete_pieces(upload_id: uuid.UUID) -> None:
     """Remove all bytes of an upload, those that never counted too."""
     folder = _folder(upload_id)
     try:
-        if not default_storage.exists(folder):
-            return
-        for name in default_storage.listdir(folder)[1]:
+        for name in _listed(folder)[1]:
             default_storage.delete(f"{folder}/{name}")
         default_storage.delete(folder)
     except OSError:

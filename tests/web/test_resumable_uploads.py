@@ -295,6 +295,15 @@ def test_an_expired_upload_is_gone_and_swept(doctor_at, half_sent):
     assert offset_of(doctor_at, half_sent) == 404
 
 
+def test_the_sweep_finds_bytes_that_have_no_row(doctor_at, half_sent, private_media):
+    ResumableUpload.objects.all().delete()
+    (private_media / "pieces" / "of somebody else").mkdir()
+    assert len(pieces()) == 1
+    assert uploads_sweep() == 0
+    assert pieces() == []
+    assert [folder.name for folder in (private_media / "pieces").iterdir()] == ["of somebody else"]
+
+
 def test_the_sweep_leaves_what_can_go_on(doctor_at, half_sent):
     assert uploads_sweep() == 0
     assert send(doctor_at, half_sent, HALF, png()[HALF:])["X-Outcome"] == "waiting"

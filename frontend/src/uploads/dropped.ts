@@ -9,8 +9,12 @@ export interface Chosen {
   leftOut: number;
 }
 
+const ORDER = new Intl.Collator("en", { numeric: true });
+
+/** The files of a folder in the order that people know: browsers give them in the disk's. */
 export function withoutSystemFiles(files: File[]): Chosen {
   const kept = files.filter((file) => !SYSTEM_FILES.has(file.name.toLowerCase()) && !file.name.startsWith("._"));
+  kept.sort((one, other) => ORDER.compare(one.webkitRelativePath || one.name, other.webkitRelativePath || other.name));
   return { files: kept, leftOut: files.length - kept.length };
 }
 
