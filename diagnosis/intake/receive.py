@@ -21,6 +21,7 @@ from diagnosis.intake.decoder import DecoderDied, examine_apart, same_picture_ap
 from diagnosis.intake.examine import ExaminedFile
 from diagnosis.limits import image_limits
 from diagnosis.models import HeldReason, Image, IncomingFile, NotAnalysed, Road, Site, StoredFile, User
+from diagnosis.services.arrivals import twin_hold, why_hold_twin
 from diagnosis.services.held import MAX_CRASHES, decode_crash_record, decode_crashes, held_already
 from diagnosis.services.studies import (
     SAME_BYTES,
@@ -180,12 +181,12 @@ def shows_the_same(arrival: Arrival, twin: Image) -> bool:
 
 
 def _decide_twin(arrival: Arrival, examined: ExaminedFile, twin: Image) -> Receipt:
-    if shows_the_same(arrival, twin):
+    code = why_hold_twin(twin, examined.header, same_picture=shows_the_same(arrival, twin))
+    if code is None:
         file_duplicate(actor=arrival.actor, image=twin)
         return Receipt(arrival.name, FileOutcome.DUPLICATE, SAME_PICTURE, image=twin)
     with kept(arrival, examined) as received:
-        held = file_hold(actor=arrival.actor, received=received, code=HeldReason.OTHER_PIXELS, image=twin)
-    return held_receipt(arrival.name, held)
+        return twin_hold(actor=arrival.actor, received=received, twin=twin, code=code)
 
 
 def hold_unread(arrival: Arrival) -> Receipt:

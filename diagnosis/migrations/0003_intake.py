@@ -112,7 +112,7 @@ class Migration(migrations.Migration):
                             ("other_pixels", "Another picture under a known SOP Instance UID"),
                             (
                                 "patient_differs",
-                                "Another name, birth date or sex under a known record number",
+                                "Patient data that contradict the record",
                             ),
                             ("study_of_other_patient", "Its study belongs to another patient"),
                             ("patient_not_named", "No record number"),

@@ -11,7 +11,7 @@ class HeldReason(models.TextChoices):
     """Why a file is held."""
 
     OTHER_PIXELS = "other_pixels", "Another picture under a known SOP Instance UID"
-    PATIENT_DIFFERS = "patient_differs", "Another name, birth date or sex under a known record number"
+    PATIENT_DIFFERS = "patient_differs", "Patient data that contradict the record"
     STUDY_OF_OTHER_PATIENT = "study_of_other_patient", "Its study belongs to another patient"
     PATIENT_NOT_NAMED = "patient_not_named", "No record number"
     PATIENT_INVALID = "patient_invalid", "Patient data that cannot be true"
@@ -21,8 +21,8 @@ class HeldReason(models.TextChoices):
 HELD_SENTENCES: Mapping[HeldReason, str] = {
     HeldReason.OTHER_PIXELS: "An image with the same SOP Instance UID is stored already and shows something else. The stored "
     "one was kept; this file is held until an administrator has compared both.",
-    HeldReason.PATIENT_DIFFERS: "A patient with this record number is on record with another name, birth date or sex. The "
-    "file is held until an administrator has said whether they are the same person.",
+    HeldReason.PATIENT_DIFFERS: "What the file says about its patient (record number, name, birth date or sex) contradicts the "
+    "record. The file is held until an administrator has said whether they are the same person.",
     HeldReason.STUDY_OF_OTHER_PATIENT: "The study that the file names belongs to another patient. The file is held until an "
     "administrator has said whose it is.",
     HeldReason.PATIENT_NOT_NAMED: "The file bears no record number. It is held until an administrator has said whose it is.",
@@ -120,8 +120,8 @@ class HeldFile(StoredFile):
 
     @property
     def can_be_stored(self) -> bool:
-        """Whether there is anything that could become an image: what could not be read could not be shown either."""
-        return self.reason_code not in (HeldReason.KILLED_DECODER, HeldReason.OTHER_PIXELS)
+        """Whether it could become an image: not what could not be read, nor beside an image with its SOP Instance UID."""
+        return self.reason_code != HeldReason.KILLED_DECODER and self.image_id is None
 
 
 class DecodeCrash(models.Model):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,7 +14,7 @@ from django.db import transaction
 from diagnosis import policies
 from diagnosis.errors import NotPossible, PatientDiffers, StudyOfOtherPatient
 from diagnosis.models import HeldReason, Image, ImageKind, Patient, StoredFile, Study, User
-from diagnosis.services.patients import PatientIdentity, patient_identify_or_create
+from diagnosis.services.patients import PatientIdentity, patient_differences, patient_identify_or_create
 from diagnosis.services.studies import (
     SAME_BYTES,
     SAME_PICTURE,
@@ -135,11 +136,28 @@ def file_take_in(
     return stored_receipt(image_add(actor=actor, study=study, received=received))
 
 
+def why_hold_twin(twin: Image, header: Mapping[str, Any], *, same_picture: bool) -> HeldReason | None:
+    """Why a file with other bytes under the SOP Instance UID of ``twin`` is held; ``None`` where it is the same image again.
+
+    The same picture under another patient's name is a correction or a mix-up: neither may be taken for nothing new.
+    """
+    if not same_picture:
+        return HeldReason.OTHER_PIXELS
+    return HeldReason.PATIENT_DIFFERS if patient_differences(twin.study.patient, header) else None
+
+
+def twin_hold(*, actor: User, received: StoredFile, twin: Image, code: HeldReason) -> Receipt:
+    """Hold a file that ``why_hold_twin`` says is to be held."""
+    held = file_hold(actor=actor, received=received, code=code, image=twin, patient=twin.study.patient)
+    return held_receipt(received.original_name, held)
+
+
 def _known(actor: User, received: StoredFile, twin: Image, same_picture_as: Image | None) -> Receipt:
     is_same = twin.sha256 == received.sha256
-    if not is_same and twin != same_picture_as:
-        held = file_hold(actor=actor, received=received, code=HeldReason.OTHER_PIXELS, image=twin)
-        return held_receipt(received.original_name, held)
+    if not is_same:
+        code = why_hold_twin(twin, received.header, same_picture=twin == same_picture_as)
+        if code:
+            return twin_hold(actor=actor, received=received, twin=twin, code=code)
     file_duplicate(actor=actor, image=twin)
     return Receipt(
         received.original_name, FileOutcome.DUPLICATE, SAME_BYTES if is_same else SAME_PICTURE, image=twin

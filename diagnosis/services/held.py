@@ -15,7 +15,6 @@ from diagnosis.models import (
     AuditAction,
     DecodeCrash,
     HeldFile,
-    HeldReason,
     HeldResolution,
     Image,
     Patient,
@@ -128,7 +127,7 @@ def _store(actor: User, held: HeldFile, patient: Patient, resolution: HeldResolu
             "This file cannot be stored: "
             + (
                 "another image has its SOP Instance UID. Discard it, or ask the sender to give it one of its own."
-                if held.reason_code == HeldReason.OTHER_PIXELS
+                if held.image_id
                 else "it could not be read. Discard it, and ask the sender for a new export."
             )
         )

@@ -240,6 +240,26 @@ def test_the_same_picture_with_other_details_is_linked_and_the_first_one_kept(re
     assert stored_files() == before
 
 
+@pytest.mark.parametrize(
+    "elements",
+    [{"PatientID": "MRN-2"}, {"PatientName": "Other^Olga"}, {"PatientBirthDate": "19500101"}],
+    ids=str,
+)
+def test_the_same_picture_under_another_patients_name_is_held_and_not_taken_for_the_same(
+    receive, elements, doctor, site
+):
+    first = receive(dicom(patient_birth_date="19700101")).image
+    content = changed(dicom(patient_birth_date="19700101"), **elements)
+    again = receive(content)
+    assert (again.outcome, again.code, again.image) == (FileOutcome.HELD, "patient_differs", first)
+    assert again.held.patient == first.study.patient
+    assert not again.held.can_be_stored
+    HeldFile.objects.all().delete()
+    by_hand = receive_file(actor=doctor, site=site, upload=SimpleUploadedFile("x.dcm", content))
+    assert (by_hand.outcome, by_hand.code) == (FileOutcome.HELD, "patient_differs")
+    assert Patient.objects.count() == 1
+
+
 def test_another_picture_under_the_same_uid_is_held_with_both_kept(receive, stored_files):
     first = receive(dicom(1, sop_instance_uid="1.2.3.9"))
     again = receive(dicom(2, sop_instance_uid="1.2.3.9"))
