@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 from django.conf import settings
 from django.core.files.storage import default_storage
@@ -25,10 +26,11 @@ BATCH = 500
 def orphans_sweep(*, actor: User) -> int:
     """Delete stored files that no row names and that are older than the grace time; returns how many.
 
-    The grace time keeps it from files whose row is about to be written. Half-written files (``.part``) go the same way.
+    The grace time keeps it from files whose row is about to be written. Half-written files (``.part``) go the same way, and what
+    a web process that was killed had received of an upload.
     """
     before = timezone.now() - dt.timedelta(seconds=settings.CXR_ORPHAN_GRACE_SECONDS)
-    removed = 0
+    removed = _remove_received(before)
     for field, folder in FOLDERS.items():
         names = _names_in(folder)
         while batch := list(islice(names, BATCH)):
@@ -38,6 +40,19 @@ def orphans_sweep(*, actor: User) -> int:
         logger.warning("Files that no record names were removed.", extra={"removed": removed})
         with transaction.atomic():
             audit_record(actor=actor, action=AuditAction.ORPHANS_REMOVED, details={"removed": removed})
+    return removed
+
+
+def _remove_received(before: dt.datetime) -> int:
+    """Django's own temporary files, which it removes itself unless its process is killed."""
+    removed = 0
+    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*"):
+        try:
+            if path.stat().st_mtime < before.timestamp():
+                path.unlink()
+                removed += 1
+        except FileNotFoundError:
+            continue  # Its request has ended.
     return removed
 
 

@@ -45,6 +45,16 @@ def test_an_old_file_without_a_row_is_removed_and_a_new_one_stays(orphan, db, na
     assert AuditEvent.objects.get(action="orphans_removed").details == {"removed": 1}
 
 
+def test_what_a_killed_web_process_had_received_is_removed(db, settings, tmp_path):
+    settings.FILE_UPLOAD_TEMP_DIR = tmp_path
+    old, new = tmp_path / "tmpa.upload.dcm", tmp_path / "tmpb.upload.dcm"
+    for path, hours in ((old, 25), (new, 23)):
+        path.write_bytes(b"half of a file")
+        age(path, hours)
+    assert orphans_sweep(actor=system_user()) == 1
+    assert (old.exists(), new.exists()) == (False, True)
+
+
 def test_files_of_images_of_waiting_and_of_held_files_stay_however_old(
     receive, doctor, site, stored_files, private_media
 ):
