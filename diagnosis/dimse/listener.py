@@ -19,11 +19,13 @@ import pydicom
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, close_old_connections
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom import AE, AllStoragePresentationContexts, _config, evt
 from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.events import Event
-from pynetdicom.sop_class import Verification
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 
 from diagnosis.dimse.peers import UnknownPeer, sending_peer
 from diagnosis.dimse.status import (
@@ -48,6 +50,8 @@ TEMPORARY_CONGESTION = (2, 3, 1)
 RELEASE_SECONDS = 2
 
 TOO_LARGE = "The object is larger than the limit. It was not stored."
+VERIFICATION = UID("1.2.840.10008.1.1")
+
 STOPPING = "The listener is being stopped. Send the object again."
 
 
@@ -107,8 +111,8 @@ class Listener:
         ae.maximum_associations = self._options.maximum_associations
         ae.maximum_pdu_size = MAXIMUM_PDU
         for context in AllStoragePresentationContexts:
-            ae.add_supported_context(context.abstract_syntax, ALL_TRANSFER_SYNTAXES)
-        ae.add_supported_context(Verification)
+            ae.add_supported_context(UID(str(context.abstract_syntax)), ALL_TRANSFER_SYNTAXES)
+        ae.add_supported_context(VERIFICATION)
         self._server = cast(
             Server,
             ae.make_server(
@@ -149,7 +153,7 @@ class Listener:
     def _on_requested(self, event: Event) -> None:
         """Let in who is known, by AE title and address."""
         association = event.assoc
-        request = association.requestor.primitive
+        request = cast(A_ASSOCIATE, association.requestor.primitive)
         title, address = str(request.calling_ae_title).strip(), association.requestor.address
         close_old_connections()
         try:
@@ -203,7 +207,7 @@ class Listener:
                 return self._store(peer, event)
 
     def _store(self, peer: PacsPeer, event: Event) -> int | Dataset:
-        uid = str(event.request.AffectedSOPInstanceUID)
+        uid = str(cast(C_STORE, event.request).AffectedSOPInstanceUID)
         path = event.dataset_path
         if path.stat().st_size > self._options.maximum_object_bytes:
             return _answer(OUT_OF_RESOURCES, TOO_LARGE)

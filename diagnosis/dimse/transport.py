@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, cast
@@ -47,7 +48,7 @@ class Connection(RequestHandler):
         association = super()._create_association()
         connection = cast(AssociationSocket, association.dul.socket)
         connection.recv = functools.partial(recv_bounded, connection)  # type: ignore[method-assign]
-        association.run = _closing_its_database_connection(association.run)
+        association.run = _closing_its_database_connection(association.run)  # type: ignore[method-assign]
         return association
 
 
@@ -70,7 +71,7 @@ class Server(ThreadedAssociationServer):
         super().__init__(*args, **{**kwargs, "request_handler": Connection})
 
     def get_request(self) -> tuple[Any, Any]:
-        client, address = self.socket.accept()
+        client, address = cast(socket.socket, self.socket).accept()
         if self.ssl_context is not None:
             client = self.ssl_context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
         return client, address

@@ -147,7 +147,7 @@ class PacsPeer(models.Model):
 
     def clean(self) -> None:
         """What the database checks too, each with a sentence at its field."""
-        errors = {}
+        errors: dict[str, str] = {}
         if self.may_send or self.query_protocol == QueryProtocol.DIMSE:
             errors |= {"ae_title": "Enter its AE title."} if not self.ae_title else {}
         if self.may_send and not self.networks:

@@ -44,8 +44,9 @@ class DicomwebArchive:
             return []
         try:
             answer = response.raw.read(MOST_ANSWER_BYTES + 1, decode_content=True)
-            results = json.loads(answer) if len(answer) <= MOST_ANSWER_BYTES else None
-            found = [FoundStudy.of(Dataset.from_json(result)) for result in results]
+            if len(answer) > MOST_ANSWER_BYTES:
+                raise ValueError
+            found = [FoundStudy.of(Dataset.from_json(result)) for result in json.loads(answer)]
         except Exception:  # noqa: BLE001  Whatever it sent, it is no answer.
             raise self._unavailable("It sent an answer that cannot be understood.") from None
         return [study for study in found if study][:MOST_STUDIES]

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     JPEG2000,
+    UID,
+    ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -22,19 +26,11 @@ from pydicom.uid import (
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
+    SecondaryCaptureImageStorage,
 )
 from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
-from pynetdicom.sop_class import (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
-    SecondaryCaptureImageStorage,
-    StudyRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelGet,
-    StudyRootQueryRetrieveInformationModelMove,
-)
 
 from diagnosis.models import PacsPeer, RetrieveMethod
 from diagnosis.pacs.archive import (
@@ -47,6 +43,11 @@ from diagnosis.pacs.archive import (
     StudyQuery,
     Take,
 )
+
+# Study Root Query/Retrieve Information Model (PS3.4 C.6.2.3).
+FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
+MOVE = UID("1.2.840.10008.5.1.4.1.2.2.2")
+GET = UID("1.2.840.10008.5.1.4.1.2.2.3")
 
 PENDING = (0xFF00, 0xFF01)
 MOST_CONTEXTS = 128  # PS3.8 9.3.2.2
@@ -84,7 +85,7 @@ class DimseArchive:
         for keyword in RETURNED:
             setattr(identifier, keyword, query.keys.get(keyword, ""))
         found: list[FoundStudy] = []
-        model = StudyRootQueryRetrieveInformationModelFind
+        model = FIND
         ae = self._ae()
         ae.add_requested_context(model)
         with self._association(ae) as association:
@@ -107,13 +108,13 @@ class DimseArchive:
         return self._get(study_instance_uid, take)
 
     def _get(self, study_instance_uid: str, take: Take) -> int:
-        model = StudyRootQueryRetrieveInformationModelGet
+        model = GET
         ae = self._ae()
         ae.add_requested_context(model)
         kinds = [
             *PROJECTIONS,
             *(
-                context.abstract_syntax
+                UID(str(context.abstract_syntax))
                 for context in AllStoragePresentationContexts
                 if context.abstract_syntax not in PROJECTIONS
             ),
@@ -146,7 +147,7 @@ class DimseArchive:
             raise self._unavailable(
                 "It sends by C-MOVE to this portal's DICOM listener, and there is none (CXR_DICOM_PORT)."
             )
-        model = StudyRootQueryRetrieveInformationModelMove
+        model = MOVE
         ae = self._ae()
         ae.add_requested_context(model)
         with self._association(ae) as association:
@@ -187,7 +188,7 @@ class DimseArchive:
         tls = self._tls()
         association = ae.associate(
             peer.host,
-            peer.port,
+            cast(int, peer.port),
             ae_title=peer.ae_title,
             tls_args=(tls, peer.host) if tls else None,
             **arguments,

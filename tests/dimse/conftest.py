@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connections
+from pynetdicom import _config
 
 from diagnosis.dimse import transport
 from diagnosis.dimse.listener import Listener, ListenerOptions
@@ -74,7 +75,10 @@ def listen(db, options, monkeypatch) -> Iterator[Callable[..., Listener]]:
         return closing(with_the_connection_of_the_test)
 
     monkeypatch.setattr(transport, "_closing_its_database_connection", sharing)
+    # What the listener sets for its whole process ends with the test.
     monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
+    monkeypatch.setattr(_config, "UNRESTRICTED_STORAGE_SERVICE", False)
     with contextlib.ExitStack() as stack:
 
         def start(**changes) -> Listener:
