@@ -22,7 +22,7 @@ DEPLOY_CHECK_ENV = CXR_MODE=production ALLOWED_HOSTS=portal.example DATABASE_URL
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test e2e notebook lint format lock clean bench-model
+.PHONY: help run test e2e notebook lint format lock clean bench-model bench-intake
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ e2e: $(DEV_TOOLS) $(BUILT) ## Run only the tests that drive a browser
 
 bench-model: $(DEV_TOOLS) ## Measure the served model against its goals: DATA=/path/to/data, ARGS=--json, ARGS=--train
 	@$(BIN)/python -m benchmarks.model $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+bench-intake: $(DEV_TOOLS) ## Measure how fast files are stored, beside Orthanc: ARGS=--files=200
+	@$(BIN)/python -m benchmarks.intake $(ARGS)
 
 notebook: $(DEV_TOOLS) ## Run the notebook over all images and keep its outputs: CXR_DATA=/path/to/data
 	$(BIN)/python -m notebooks.run

@@ -51,6 +51,24 @@ class Environment:
     session_max_seconds: int
     token_hours: int
     max_upload_bytes: int
+    unfinished_upload_bytes: int
+    upload_kept_hours: int
+    max_pixels: int
+    archive_max_files: int
+    archive_max_bytes: int
+    decoders: int
+    decode_seconds: int
+    decode_memory_bytes: int
+    orphan_grace_seconds: int
+    dicom_port: int | None
+    """``None``: nobody sends by C-STORE, and no listener is started."""
+    dicom_host: str
+    dicom_ae_title: str
+    dicom_max_associations: int
+    dicom_tls_certificate: Path | None
+    dicom_tls_key: Path | None
+    dicom_tls_authority: Path | None
+    study_quiet_seconds: int
     model_dir: Path | None
     """``None``: the newest model of ``ml/zoo``."""
     runtime: Runtime
@@ -84,6 +102,12 @@ def _exact_hosts(value: list[str]) -> None:
 def _known_time_zone(value: str) -> None:
     if value not in available_timezones():
         raise ValidationError("It must be a name from the IANA time zone database, such as Europe/Madrid.")
+
+
+def _ae_title(value: str) -> None:
+    # PS3.5 6.2, VR AE.
+    if not 1 <= len(value) <= 16 or not value.isascii() or not value.isprintable() or "\\" in value:
+        raise ValidationError("It must have 1 to 16 letters, digits or signs, and no backslash.")
 
 
 _MAIL_TO_FILES = {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend"}
@@ -165,6 +189,25 @@ def _read(env: FileAwareEnv) -> Environment:
         ),
         token_hours=env.int("CXR_TOKEN_HOURS", 8, validate=Range(min=1, max=24 * 365)),
         max_upload_bytes=env.int("CXR_MAX_UPLOAD_BYTES", 64 * 1024 * 1024, validate=Range(min=1024)),
+        unfinished_upload_bytes=env.int("CXR_UNFINISHED_UPLOAD_BYTES", 4 * 1024**3, validate=Range(min=1024)),
+        upload_kept_hours=env.int("CXR_UPLOAD_KEPT_HOURS", 24, validate=Range(min=1, max=24 * 30)),
+        max_pixels=env.int("CXR_MAX_PIXELS", 40_000_000, validate=Range(min=65_536)),
+        archive_max_files=env.int("CXR_ARCHIVE_MAX_FILES", 2000, validate=Range(min=1)),
+        archive_max_bytes=env.int("CXR_ARCHIVE_MAX_BYTES", 4 * 1024**3, validate=Range(min=1024)),
+        decoders=env.int("CXR_DECODERS", 2, validate=Range(min=1, max=64)),
+        decode_seconds=env.int("CXR_DECODE_SECONDS", 20, validate=Range(min=1, max=600)),
+        decode_memory_bytes=env.int(
+            "CXR_DECODE_MEMORY_BYTES", 640 * 1024**2, validate=Range(min=384 * 1024**2)
+        ),
+        orphan_grace_seconds=env.int("CXR_ORPHAN_GRACE_SECONDS", 24 * 3600, validate=Range(min=3600)),
+        dicom_port=env.int("CXR_DICOM_PORT", None, validate=Range(min=1, max=65535)),
+        dicom_host=env.str("CXR_DICOM_HOST", "0.0.0.0" if production else "127.0.0.1"),  # noqa: S104 (peers call)
+        dicom_ae_title=env.str("CXR_DICOM_AE_TITLE", "CXRPORTAL", validate=_ae_title),
+        dicom_max_associations=env.int("CXR_DICOM_MAX_ASSOCIATIONS", 8, validate=Range(min=1, max=100)),
+        dicom_tls_certificate=env.path("CXR_DICOM_TLS_CERTIFICATE", None),
+        dicom_tls_key=env.path("CXR_DICOM_TLS_KEY", None),
+        dicom_tls_authority=env.path("CXR_DICOM_TLS_AUTHORITY", None),
+        study_quiet_seconds=env.int("CXR_STUDY_QUIET_SECONDS", 10, validate=Range(min=0, max=3600)),
         model_dir=env.path("CXR_MODEL_DIR", None),
         runtime=cast(
             Runtime,

@@ -13,6 +13,23 @@ PRODUCTION = ENVIRONMENT.mode == "production"
 CXR_MODE = ENVIRONMENT.mode
 CXR_VAR_DIR = ENVIRONMENT.var_dir
 CXR_MAX_UPLOAD_BYTES = ENVIRONMENT.max_upload_bytes
+CXR_UNFINISHED_UPLOAD_BYTES = ENVIRONMENT.unfinished_upload_bytes
+CXR_UPLOAD_KEPT_HOURS = ENVIRONMENT.upload_kept_hours
+CXR_MAX_PIXELS = ENVIRONMENT.max_pixels
+CXR_ARCHIVE_MAX_FILES = ENVIRONMENT.archive_max_files
+CXR_ARCHIVE_MAX_BYTES = ENVIRONMENT.archive_max_bytes
+CXR_DECODERS = ENVIRONMENT.decoders
+CXR_DECODE_SECONDS = ENVIRONMENT.decode_seconds
+CXR_DECODE_MEMORY_BYTES = ENVIRONMENT.decode_memory_bytes
+CXR_ORPHAN_GRACE_SECONDS = ENVIRONMENT.orphan_grace_seconds
+CXR_DICOM_PORT = ENVIRONMENT.dicom_port
+CXR_DICOM_HOST = ENVIRONMENT.dicom_host
+CXR_DICOM_AE_TITLE = ENVIRONMENT.dicom_ae_title
+CXR_DICOM_MAX_ASSOCIATIONS = ENVIRONMENT.dicom_max_associations
+CXR_DICOM_TLS_CERTIFICATE = ENVIRONMENT.dicom_tls_certificate
+CXR_DICOM_TLS_KEY = ENVIRONMENT.dicom_tls_key
+CXR_DICOM_TLS_AUTHORITY = ENVIRONMENT.dicom_tls_authority
+CXR_STUDY_QUIET_SECONDS = ENVIRONMENT.study_quiet_seconds
 CXR_MODEL_DIR = ENVIRONMENT.model_dir
 CXR_RUNTIME = ENVIRONMENT.runtime
 CXR_ANALYSIS_TIME_LIMIT = ENVIRONMENT.analysis_time_limit
@@ -278,10 +295,30 @@ CELERY: dict[str, Any] = {
             "schedule": 10.0,
             "options": {"expires": 10},
         },
+        "analyse-quiet-studies": {
+            "task": "diagnosis.tasks.analyse_quiet_studies",
+            "schedule": 2.0,
+            "options": {"expires": 2},
+        },
+        "requeue-stale-retrievals": {
+            "task": "diagnosis.tasks.requeue_stale_retrievals",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
         "requeue-stale-predictions": {
             "task": "diagnosis.tasks.requeue_stale_predictions",
             "schedule": 60.0,
             "options": {"expires": 60},
+        },
+        "sweep-uploads": {
+            "task": "diagnosis.tasks.sweep_uploads",
+            "schedule": 300.0,
+            "options": {"expires": 300},
+        },
+        "sweep-orphans": {
+            "task": "diagnosis.tasks.sweep_orphans",
+            "schedule": 3600.0,
+            "options": {"expires": 3600},
         },
     },
 }
@@ -333,6 +370,8 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "openjpeg": {"level": "WARNING"},
+        # It tells at each upload what the sender's file is called.
+        "resumable_upload": {"level": "ERROR"},
         # Their messages hold the parameters of the query.
         "django.db.backends": {"level": "ERROR"},
     },

@@ -110,6 +110,18 @@ class Supervisor:
             f"The portal was not up after {START_SECONDS} s: {answer} (see {self._log_dir})."
         )
 
+    def wait_until_listening(self, host: str, port: int) -> None:
+        """Return once ``port`` takes connections. Raises as ``wait_until_up``."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            self._check()
+            with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
+                return
+            self._stop.wait(0.1)
+        raise SupervisorError(
+            f"Nothing listened on port {port} after {START_SECONDS} s (see {self._log_dir})."
+        )
+
     def watch(self) -> None:
         """Return on Ctrl-C or a stop signal. Raises ``SupervisorError`` when a child ends by itself."""
         with contextlib.suppress(StopRequested):

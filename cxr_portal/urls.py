@@ -27,6 +27,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include("diagnosis.api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("dicom-web/", include("diagnosis.dicomweb.urls")),
     path("api/docs/", login_not_required(api_page), name="api_docs"),
     path("", include("diagnosis.web.urls")),
 ]

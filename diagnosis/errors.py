@@ -20,6 +20,10 @@ class NotPossible(PersonError):  # noqa: N818  The same.
     """The act does not fit the state of the record (HTTP 400)."""
 
 
+class StudyOfOtherPatient(NotPossible):
+    """The study that a file names belongs to somebody else."""
+
+
 class PatientDiffers(NotPossible):
     """What somebody says about a patient contradicts the record; a person must say whether they are the same."""
 

@@ -26,6 +26,7 @@ class Act(StrEnum):
     RUN_ANALYSIS = "run an analysis"
     RECORD_ANALYSIS = "record an analysis"
     SIGN_REVIEW = "sign a read"
+    RESOLVE_HELD_FILE = "decide about held files"
 
 
 class NotAllowed(PermissionDenied):
@@ -50,7 +51,7 @@ _CLINICAL = frozenset(
 ALLOWED: Mapping[Role, frozenset[Act]] = {
     Role.DOCTOR: _CLINICAL,
     Role.RADIOLOGIST: _CLINICAL | {Act.SIGN_REVIEW},
-    Role.ADMIN: frozenset({Act.VIEW_RECORDS, Act.RUN_ANALYSIS}),
+    Role.ADMIN: frozenset({Act.VIEW_RECORDS, Act.RUN_ANALYSIS, Act.RESOLVE_HELD_FILE}),
 }
 
 # What the workers do in the name of the system user, at any site.

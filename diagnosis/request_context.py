@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -22,6 +23,17 @@ _current: ContextVar[RequestContext | None] = ContextVar("request_context", defa
 
 def current() -> RequestContext:
     return _current.get() or _NO_REQUEST
+
+
+@contextmanager
+def calling_from(ip_address: str) -> Iterator[RequestContext]:
+    """What is done inside is on record as called from ``ip_address``: for callers that do not come over HTTP."""
+    context = RequestContext(ip_address=ip_address, request_id=uuid.uuid4().hex)
+    token = _current.set(context)
+    try:
+        yield context
+    finally:
+        _current.reset(token)
 
 
 class RequestContextMiddleware:

@@ -1,5 +1,6 @@
 """Records for tests. Each factory writes a valid row straight to the database, without the services' side effects."""
 
+import datetime as dt
 import functools
 import hashlib
 import io
@@ -13,6 +14,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from diagnosis.models import (
+    HeldFile,
     Image,
     IncomingFile,
     LabResult,
@@ -21,6 +23,7 @@ from diagnosis.models import (
     ModelVersion,
     Patient,
     Prediction,
+    ResumableUpload,
     Site,
     Study,
     SymptomNote,
@@ -115,6 +118,29 @@ class IncomingFileFactory(_StoredFileFactory):
 
     site = factory.SubFactory(SiteFactory)
     uploaded_by = factory.SubFactory(UserFactory)
+
+
+class ResumableUploadFactory(factory.django.DjangoModelFactory):
+    """Ten bytes are announced, and none has come."""
+
+    class Meta:
+        model = ResumableUpload
+
+    site = factory.SubFactory(SiteFactory)
+    uploaded_by = factory.SubFactory(UserFactory)
+    file_name = "chest.png"
+    length = 10
+    expires_at = factory.LazyFunction(lambda: timezone.now() + dt.timedelta(hours=1))
+
+
+class HeldFileFactory(_StoredFileFactory):
+    class Meta:
+        model = HeldFile
+
+    site = factory.SelfAttribute("patient.site")
+    patient = factory.SubFactory(PatientFactory)
+    uploaded_by = factory.SubFactory(UserFactory)
+    reason_code = "patient_differs"
 
 
 class ImageFactory(_StoredFileFactory):
@@ -215,6 +241,7 @@ def npy(array: np.ndarray) -> bytes:
 __all__ = [
     "LABELS",
     "PASSWORD",
+    "HeldFileFactory",
     "ImageFactory",
     "IncomingFileFactory",
     "LabResultFactory",
@@ -223,6 +250,7 @@ __all__ = [
     "ModelVersionFactory",
     "PatientFactory",
     "PredictionFactory",
+    "ResumableUploadFactory",
     "SiteFactory",
     "StudyFactory",
     "SymptomNoteFactory",

@@ -19,6 +19,7 @@ from diagnosis.models import (
     Patient,
     Prediction,
     Review,
+    StoredFile,
     Study,
     Symptom,
     SymptomNote,
@@ -109,11 +110,11 @@ class StoredFileAdmin(ClinicalAdmin):
     """``header`` is what the file says of itself."""
 
     @admin.display(description="pixels")
-    def pixels(self, stored: Image | IncomingFile) -> str:
-        return f"{stored.columns} x {stored.rows}"
+    def pixels(self, stored: StoredFile) -> str:
+        return f"{stored.columns} x {stored.rows}" if stored.rows else "-"
 
     @admin.display(description="DICOM header")
-    def header_text(self, stored: Image | IncomingFile) -> str:
+    def header_text(self, stored: StoredFile) -> str:
         return pretty(stored.header)
 
 
@@ -129,7 +130,7 @@ class ImageAdmin(StoredFileAdmin):
         "created_at",
         "site",
     )
-    list_filter = (AuditedSiteFilter, "kind")
+    list_filter = (AuditedSiteFilter, "kind", "not_analysed_code", "road")
     list_select_related = ("study__patient", "site")
     search_fields = (
         "study__patient__person_name",
@@ -142,7 +143,8 @@ class ImageAdmin(StoredFileAdmin):
     ordering = ("-created_at",)
     fields = (
         "site", "study_link", "view", "original_name", "kind", "pixels", "size", "sha256", "sop_instance_uid", "modality",
-        "body_part_examined", "view_position", "laterality", "uploaded_by", "created_at", "predictions", "header_text",
+        "body_part_examined", "view_position", "laterality", "not_analysed_code", "road", "uploaded_by", "created_at",
+        "predictions", "header_text",
     )  # fmt: skip
 
     @admin.display(ordering="study__patient__person_name")
@@ -156,6 +158,8 @@ class ImageAdmin(StoredFileAdmin):
     @admin.display(description="picture")
     def view(self, image: Image) -> str:
         """The portal's own picture: it shows it to those who have a role at the site, and to nobody else."""
+        if not image.is_shown:
+            return "-"
         return format_html(
             '<a href="{}"><img src="{}" alt="The X-ray, small" loading="lazy"></a>',
             reverse("web:preview", args=[image.pk]),

@@ -14,11 +14,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from ml.imaging import DEFAULT_LIMITS, FileKind, Limits, refusal
-from ml.imaging.dicom import read_data_set, read_transfer_syntax
+from ml.imaging.dicom import inflated, read_data_set, read_transfer_syntax
 from ml.imaging.loading import read_source, refusing, sniff_or_refuse
 
 #: The longest text of VR LO, and of one component group of VR PN (PS3.5 6.2), which has three groups at most.
 MAX_TEXT = 64
+MAX_CODE_STRING = 16
 MAX_PERSON_NAME = 3 * MAX_TEXT + 2
 
 #: Unicode's explicit direction marks: they can make a name read as another one.
@@ -45,18 +46,24 @@ class DicomHeader:
     sop_instance_uid: str
     study_instance_uid: str
     series_instance_uid: str
+    series_number: int | None
+    series_description: str
+    instance_number: int | None
     transfer_syntax_uid: str
     modality: str
     patient_id: str
     patient_name: str
     patient_birth_date: date | None
     patient_sex: str
+    patient_age: str
     accession_number: str
     study_date: date | None
     study_time: time | None
     study_description: str
     body_part_examined: str
     view_position: str
+    view_code: str
+    presentation_intent_type: str
     laterality: str
     patient_orientation: str
     pixel_spacing: tuple[float, float] | None
@@ -65,28 +72,36 @@ class DicomHeader:
     institution_name: str
     rows: int | None
     columns: int | None
+    number_of_frames: int | None
     bits_stored: int | None
     photometric_interpretation: str
     burned_in_annotation: str
 
 
 TAGS = [
+    "FileSetID",
     "SpecificCharacterSet",
     "SOPClassUID",
     "SOPInstanceUID",
     "StudyInstanceUID",
     "SeriesInstanceUID",
+    "SeriesNumber",
+    "SeriesDescription",
+    "InstanceNumber",
     "Modality",
     "PatientID",
     "PatientName",
     "PatientBirthDate",
     "PatientSex",
+    "PatientAge",
     "AccessionNumber",
     "StudyDate",
     "StudyTime",
     "StudyDescription",
     "BodyPartExamined",
     "ViewPosition",
+    "ViewCodeSequence",
+    "PresentationIntentType",
     "Laterality",
     "ImageLaterality",
     "PatientOrientation",
@@ -96,6 +111,7 @@ TAGS = [
     "InstitutionName",
     "Rows",
     "Columns",
+    "NumberOfFrames",
     "BitsStored",
     "PixelRepresentation",
     "PhotometricInterpretation",
@@ -117,25 +133,35 @@ def read_header(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Dic
         if sniff_or_refuse(data) is not FileKind.DICOM:
             raise refusal("unknown_kind")
         transfer_syntax = read_transfer_syntax(data)
-        ds = read_data_set(data, header_of=TAGS)
+        ds = read_data_set(inflated(data, limits), header_of=TAGS)
+        if "FileSetID" in ds:
+            raise refusal(
+                "no_pixel_data"
+            )  # A directory of a CD (PS3.3 F.3.2.1): there is nothing else in it.
         return DicomHeader(
             sop_class_uid=_uid(ds, "SOPClassUID"),
             sop_instance_uid=_required_uid(ds, "SOPInstanceUID"),
             study_instance_uid=_required_uid(ds, "StudyInstanceUID"),
             series_instance_uid=_uid(ds, "SeriesInstanceUID"),
+            series_number=_integer(ds, "SeriesNumber"),
+            series_description=_text(ds, "SeriesDescription"),
+            instance_number=_integer(ds, "InstanceNumber"),
             transfer_syntax_uid=str(transfer_syntax),
-            modality=_text(ds, "Modality"),
+            modality=_code_string(ds, "Modality"),
             patient_id=_identity(ds, "PatientID", MAX_TEXT),
             patient_name=_identity(ds, "PatientName", MAX_PERSON_NAME),
             patient_birth_date=_date(ds, "PatientBirthDate"),
             patient_sex=_sex(ds),
+            patient_age=_text(ds, "PatientAge"),
             accession_number=_identity(ds, "AccessionNumber", MAX_TEXT),
             study_date=_date(ds, "StudyDate"),
             study_time=_time(ds, "StudyTime"),
             study_description=_text(ds, "StudyDescription"),
             body_part_examined=_text(ds, "BodyPartExamined"),
-            view_position=_text(ds, "ViewPosition"),
-            laterality=_text(ds, "ImageLaterality") or _text(ds, "Laterality"),
+            view_position=_code_string(ds, "ViewPosition"),
+            view_code=_first_code(ds, "ViewCodeSequence"),
+            presentation_intent_type=_text(ds, "PresentationIntentType").upper(),
+            laterality=_code_string(ds, "ImageLaterality") or _code_string(ds, "Laterality"),
             patient_orientation=_text(ds, "PatientOrientation"),
             pixel_spacing=_spacing(ds, "PixelSpacing"),
             imager_pixel_spacing=_spacing(ds, "ImagerPixelSpacing"),
@@ -143,6 +169,7 @@ def read_header(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Dic
             institution_name=_text(ds, "InstitutionName"),
             rows=_unsigned(ds, "Rows"),
             columns=_unsigned(ds, "Columns"),
+            number_of_frames=_integer(ds, "NumberOfFrames"),
             bits_stored=_unsigned(ds, "BitsStored"),
             photometric_interpretation=_text(ds, "PhotometricInterpretation"),
             burned_in_annotation=_text(ds, "BurnedInAnnotation"),
@@ -184,6 +211,12 @@ def _text(ds: Dataset, keyword: str) -> str:
     """Descriptive text; "" where it is longer than the standard allows or could not be decoded."""
     text = _string(ds, keyword)
     return "" if len(text) > MAX_TEXT or UNDECODED & set(text) else text
+
+
+def _code_string(ds: Dataset, keyword: str) -> str:
+    """VR CS: 16 characters at most (PS3.5 6.2); "" for what is longer."""
+    text = _text(ds, keyword)
+    return "" if len(text) > MAX_CODE_STRING else text
 
 
 def _identity(ds: Dataset, keyword: str, longest: int) -> str:
@@ -261,6 +294,19 @@ def _spacing(ds: Dataset, keyword: str) -> tuple[float, float] | None:
     return between_rows, between_columns
 
 
-def _unsigned(ds: Dataset, keyword: str) -> int | None:
+def _integer(ds: Dataset, keyword: str) -> int | None:
+    """VR IS: a whole number of 32 bits (PS3.5 6.2); None where it is absent or none."""
     value = _value(ds, keyword)
-    return value if isinstance(value, int) and value >= 0 else None
+    return int(value) if isinstance(value, int) and -(2**31) <= value < 2**31 else None
+
+
+def _first_code(ds: Dataset, keyword: str) -> str:
+    """Code Value of the first item of a code sequence (PS3.3 8.8), "" where there is none."""
+    items = _value(ds, keyword)
+    return _text(items[0], "CodeValue") if isinstance(items, Sequence) and len(items) else ""
+
+
+def _unsigned(ds: Dataset, keyword: str) -> int | None:
+    """VR US; None for what does not fit into 16 bits."""
+    value = _value(ds, keyword)
+    return value if isinstance(value, int) and 0 <= value < 2**16 else None

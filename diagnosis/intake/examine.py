@@ -1,16 +1,18 @@
-"""Bytes to an examined file: is this an image we can show and analyse, and what does it say about itself?"""
+"""Bytes to an examined file: what does it say about itself, and what does it show? Needs no Django: it runs in the decoder's
+process.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
+import numpy as np
 
-from diagnosis.intake.dicom_header import DicomHeader, read_header
-from diagnosis.limits import image_limits
-from ml.imaging import FileKind, load_image, render_jpeg
+from diagnosis.intake.dicom_header import read_header
+from ml.imaging import FileKind, ImageRefused, Limits, check_object, load_image, render_jpegs, sniff
 
 PREVIEW_SIDE = 2048
 THUMBNAIL_SIDE = 256
@@ -18,36 +20,75 @@ THUMBNAIL_SIDE = 256
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ExaminedFile:
-    """A file that was read to the last pixel. ``preview`` and ``thumbnail`` are JPEG without metadata."""
+    """A file that was read to the end.
 
-    content: bytes
+    ``header`` is the ``DicomHeader`` as JSON holds it (dates and times in ISO 8601), empty for a picture without one.
+    ``preview`` and ``thumbnail`` are JPEG without metadata. They are empty for a DICOM object whose content cannot be shown;
+    ``unshown_code`` and ``unshown_reason`` then say why: a code of ``ml.imaging.REFUSALS`` and its sentence; ``damage_code`` and
+    ``damage_reason`` the same of an object that is not whole, whatever could be shown of it.
+    """
+
     kind: FileKind
-    rows: int
-    columns: int
-    header: DicomHeader | None
-    preview: bytes
-    thumbnail: bytes
+    rows: int | None
+    columns: int | None
+    header: dict[str, Any]
+    preview: bytes = b""
+    thumbnail: bytes = b""
+    unshown_code: str = ""
+    unshown_reason: str = ""
+    damage_code: str = ""
+    damage_reason: str = ""
 
-    @property
-    def header_json(self) -> dict[str, Any]:
-        """The header as JSON holds it: dates and times in ISO 8601, empty for PNG and JPEG."""
-        return (
-            json.loads(json.dumps(dataclasses.asdict(self.header), cls=DjangoJSONEncoder))
-            if self.header
-            else {}
+
+def examine(content: bytes, limits: Limits) -> ExaminedFile:
+    """Decode the whole file once. Raises ``ml.imaging.ImageRefused`` for what is no image and no DICOM object."""
+    header: dict[str, Any] = {}
+    if sniff(content) is FileKind.DICOM:
+        said = read_header(content, limits=limits)
+        header = json.loads(json.dumps(dataclasses.asdict(said), default=_iso))
+    try:
+        image = load_image(content, limits=limits)
+    except ImageRefused as refusal:
+        if not header:
+            raise
+        damage = _damage(content, limits)
+        return ExaminedFile(
+            kind=FileKind.DICOM,
+            rows=header["rows"],
+            columns=header["columns"],
+            header=header,
+            unshown_code=refusal.code,
+            unshown_reason=str(refusal),
+            damage_code=damage.code if damage else "",
+            damage_reason=str(damage) if damage else "",
         )
-
-
-def examine(content: bytes) -> ExaminedFile:
-    """Decode the whole file once. Raises ``ml.imaging.ImageRefused`` with a sentence for the person."""
-    limits = image_limits()
-    image = load_image(content, limits=limits)
+    preview, thumbnail = render_jpegs(image.pixels, (PREVIEW_SIDE, THUMBNAIL_SIDE))
     return ExaminedFile(
-        content=content,
         kind=image.kind,
         rows=image.rows,
         columns=image.columns,
-        header=read_header(content, limits=limits) if image.kind is FileKind.DICOM else None,
-        preview=render_jpeg(image.pixels, max_side=PREVIEW_SIDE),
-        thumbnail=render_jpeg(image.pixels, max_side=THUMBNAIL_SIDE),
+        header=header,
+        preview=preview,
+        thumbnail=thumbnail,
     )
+
+
+def _damage(content: bytes, limits: Limits) -> ImageRefused | None:
+    try:
+        check_object(content, limits=limits)
+    except ImageRefused as damage:
+        return damage
+    return None
+
+
+def _iso(value: dt.date | dt.time) -> str:
+    return value.isoformat()
+
+
+def same_picture(first: bytes, second: bytes, limits: Limits) -> bool:
+    """Whether two files show the same, pixel by pixel; what cannot be shown is never the same."""
+    try:
+        pictures = [load_image(content, limits=limits).pixels for content in (first, second)]
+    except ImageRefused:
+        return False
+    return np.array_equal(pictures[0], pictures[1])

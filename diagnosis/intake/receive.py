@@ -1,10 +1,13 @@
-"""The one way in: every road hands its files to ``receive_file``."""
+"""The one way in: every road has its files examined and kept here, before anything else is decided about them."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import unicodedata
 import uuid
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from django.core.files.base import ContentFile
@@ -13,97 +16,229 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
 
 from diagnosis import policies
-from diagnosis.intake.examine import ExaminedFile, examine
+from diagnosis.intake.analysable import why_not_analysed
+from diagnosis.intake.decoder import DecoderDied, examine_apart, same_picture_apart
+from diagnosis.intake.examine import ExaminedFile
 from diagnosis.limits import image_limits
-from diagnosis.models import IncomingFile, Site, User
+from diagnosis.models import HeldReason, Image, IncomingFile, NotAnalysed, Road, Site, StoredFile, User
+from diagnosis.services.arrivals import twin_hold, why_hold_twin
+from diagnosis.services.held import MAX_CRASHES, decode_crash_record, decode_crashes, held_already
 from diagnosis.services.studies import (
+    SAME_BYTES,
+    SAME_PICTURE,
     FileOutcome,
     Receipt,
     file_duplicate,
+    file_hold,
     file_refuse,
+    held_receipt,
     incoming_file_add,
     stored_twin,
 )
-from ml.imaging import ImageRefused
+from ml.imaging import FileKind, ImageRefused, sniff
 
 WAITING_ALREADY = "This file is waiting for your confirmation already."
 
+#: What keeps an object from being shown, and makes it no worse: it is kept with its study where it is not to be analysed anyway.
+#: All other refusals mean that the file is damaged.
+HARMLESS = frozenset(
+    {
+        "no_pixel_data",
+        "several_frames",
+        "for_processing",
+        "not_grey",
+        "unsupported_samples",
+        "unsupported_transfer_syntax",
+        "contradictory_polarity",
+        "too_many_pixels",
+        "too_much_memory",
+    }
+)
 
-def receive_file(*, actor: User, site: Site, upload: UploadedFile) -> Receipt:
+
+class KilledDecoder(Exception):  # noqa: N818  Named for what the file did.
+    """Reading the file ended its process once too often."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Arrival:
+    """One file as it came."""
+
+    actor: User
+    site: Site
+    name: str
+    road: Road
+    content: bytes
+    sha256: str
+
+    @classmethod
+    def of(cls, *, actor: User, site: Site, name: str, road: Road, content: bytes) -> Arrival:
+        return cls(actor, site, shown_name(name), road, content, hashlib.sha256(content).hexdigest())
+
+
+def receive_file(*, actor: User, site: Site, upload: UploadedFile, road: Road = Road.WEB) -> Receipt:
     """Examine one file and keep it until its patient is confirmed; or say why not.
 
-    A refusal is an answer, not an exception: one bad file never stops the others. Raises ``PermissionDenied`` alone.
+    A refusal is an answer, not an exception: one bad file never stops the others. Raises ``PermissionDenied``, and what the
+    storage, the database and the decoder's process raise when they do not work.
     """
     policies.require(actor, policies.Act.UPLOAD, site)
     name = shown_name(upload.name or "")
     try:
         image_limits().check_bytes(upload.size or 0)
-        content = upload.read()
-        sha256 = hashlib.sha256(content).hexdigest()
-        known = _known(actor=actor, site=site, name=name, sha256=sha256)
+        arrival = Arrival.of(actor=actor, site=site, name=name, road=road, content=upload.read())
+        known = known_bytes(arrival) or _waiting(arrival)
         if known is not None:
             return known  # Its bytes were examined when they came first.
-        examined = examine(content)
+        examined = examine_arrival(arrival)
     except ImageRefused as refusal:
-        file_refuse(actor=actor, site=site, code=refusal.code)
-        return Receipt(name, FileOutcome.REFUSED, str(refusal), code=refusal.code)
-    uid = examined.header.sop_instance_uid if examined.header else ""
-    known = _known(actor=actor, site=site, name=name, sha256=sha256, sop_instance_uid=uid) if uid else None
-    if known is not None:
-        return known
+        return refused(actor=actor, site=site, name=name, refusal=refusal)
+    except KilledDecoder:
+        return hold_unread(arrival)
+    twin = uid_twin(arrival, examined)
     try:
-        incoming = _keep(actor=actor, site=site, name=name, sha256=sha256, examined=examined)
+        return _wait(arrival, examined) if twin is None else _decide_twin(arrival, examined, twin)
     except IntegrityError:
         # The same person sent it twice at the same moment.
-        known = _known(actor=actor, site=site, name=name, sha256=sha256, sop_instance_uid=uid)
+        known = known_bytes(arrival) or _waiting(arrival)
         if known is None:
             raise
         return known
-    return Receipt(name, FileOutcome.WAITING, incoming=incoming)
 
 
-def _known(*, actor: User, site: Site, name: str, sha256: str, sop_instance_uid: str = "") -> Receipt | None:
-    """The receipt of a file that is stored at ``site``, or waits for ``actor`` to confirm it; ``None`` for a new one."""
-    twin = stored_twin(site=site, sha256=sha256, sop_instance_uid=sop_instance_uid)
+def _wait(arrival: Arrival, examined: ExaminedFile) -> Receipt:
+    with kept(arrival, examined) as received:
+        incoming_file_add(actor=arrival.actor, incoming=received)
+    return Receipt(arrival.name, FileOutcome.WAITING, received.not_analysed_reason, incoming=received)
+
+
+def refused(*, actor: User, site: Site, name: str, refusal: ImageRefused) -> Receipt:
+    file_refuse(actor=actor, site=site, code=refusal.code)
+    return Receipt(name, FileOutcome.REFUSED, str(refusal), code=refusal.code)
+
+
+def known_bytes(arrival: Arrival) -> Receipt | None:
+    """The receipt of a file whose bytes are stored or held at the site already; ``None`` for a new one."""
+    twin = stored_twin(site=arrival.site, sha256=arrival.sha256, sop_instance_uid="")
     if twin is not None:
-        image, reason = twin
-        file_duplicate(actor=actor, image=image)
-        return Receipt(name, FileOutcome.DUPLICATE, reason, image=image)
-    waiting = IncomingFile.objects.filter(uploaded_by=actor, site=site, sha256=sha256).first()
+        file_duplicate(actor=arrival.actor, image=twin)
+        return Receipt(arrival.name, FileOutcome.DUPLICATE, SAME_BYTES, image=twin)
+    held = held_already(site=arrival.site, sha256=arrival.sha256)
+    return held_receipt(arrival.name, held) if held else None
+
+
+def _waiting(arrival: Arrival) -> Receipt | None:
+    waiting = IncomingFile.objects.filter(
+        uploaded_by=arrival.actor, site=arrival.site, sha256=arrival.sha256
+    ).first()
     if waiting is None:
         return None
-    return Receipt(name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting, was_waiting=True)
+    return Receipt(arrival.name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting, was_waiting=True)
 
 
-def _keep(*, actor: User, site: Site, name: str, sha256: str, examined: ExaminedFile) -> IncomingFile:
-    """Files first, then the row: a row never points to a file that is not there. No row, no files."""
+def examine_arrival(arrival: Arrival) -> ExaminedFile:
+    """Read the file to its end, in a process of its own.
+
+    Raises ``ImageRefused`` with a sentence for the person, and ``KilledDecoder`` for a file that ends that process again.
+    """
+    crashes = decode_crashes(arrival.sha256)
+    while crashes < MAX_CRASHES:
+        try:
+            examined = examine_apart(arrival.content)
+        except DecoderDied:
+            crashes = decode_crash_record(arrival.sha256)
+        else:
+            if examined.unshown_code:
+                _require_kept_unshown(examined)
+            return examined
+    raise KilledDecoder
+
+
+def _require_kept_unshown(examined: ExaminedFile) -> None:
+    if examined.unshown_code not in HARMLESS or not_analysed(examined) is None:
+        raise ImageRefused(examined.unshown_code, examined.unshown_reason)
+    if examined.damage_code:
+        raise ImageRefused(examined.damage_code, examined.damage_reason)
+
+
+def not_analysed(examined: ExaminedFile) -> NotAnalysed | None:
+    return why_not_analysed(examined.header) if examined.kind is FileKind.DICOM else None
+
+
+def uid_twin(arrival: Arrival, examined: ExaminedFile) -> Image | None:
+    """The stored image with the SOP Instance UID of this file, whose bytes are others."""
+    uid = examined.header.get("sop_instance_uid", "")
+    return stored_twin(site=arrival.site, sha256=arrival.sha256, sop_instance_uid=uid) if uid else None
+
+
+def shows_the_same(arrival: Arrival, twin: Image) -> bool:
+    """Whether the stored image shows the same, pixel by pixel."""
+    with twin.file.open("rb") as file:
+        try:
+            return same_picture_apart(file.read(), arrival.content)
+        except DecoderDied:
+            return False
+
+
+def _decide_twin(arrival: Arrival, examined: ExaminedFile, twin: Image) -> Receipt:
+    code = why_hold_twin(twin, examined.header, same_picture=shows_the_same(arrival, twin))
+    if code is None:
+        file_duplicate(actor=arrival.actor, image=twin)
+        return Receipt(arrival.name, FileOutcome.DUPLICATE, SAME_PICTURE, image=twin)
+    with kept(arrival, examined) as received:
+        return twin_hold(actor=arrival.actor, received=received, twin=twin, code=code)
+
+
+def hold_unread(arrival: Arrival) -> Receipt:
+    """Keep the bytes of a file that cannot be read, for an administrator."""
+    kind = sniff(arrival.content) or FileKind.DICOM
+    nothing_known = ExaminedFile(kind=kind, rows=None, columns=None, header={})
+    with kept(arrival, nothing_known) as received:
+        held = file_hold(actor=arrival.actor, received=received, code=HeldReason.KILLED_DECODER)
+    return held_receipt(arrival.name, held)
+
+
+@contextlib.contextmanager
+def kept(arrival: Arrival, examined: ExaminedFile) -> Iterator[IncomingFile]:
+    """Write the file and its renderings, then let the caller write a row from the unsaved one that is given.
+
+    Files first: a row never points to a file that is not there. Where the caller raises, the files go; where this process dies
+    in between, the sweeper finds them.
+    """
     key = uuid.uuid4()
-    contents = {
-        "file": (f"originals/{key}", examined.content),
-        "preview": (f"previews/{key}.jpg", examined.preview),
-        "thumbnail": (f"thumbnails/{key}.jpg", examined.thumbnail),
-    }
+    contents = {"file": (f"originals/{arrival.sha256}-{key.hex}", arrival.content)}
+    if examined.preview:
+        contents["preview"] = (f"previews/{key}.jpg", examined.preview)
+        contents["thumbnail"] = (f"thumbnails/{key}.jpg", examined.thumbnail)
     saved: dict[str, str] = {}
     try:
         for field, (path, content) in contents.items():
             saved[field] = default_storage.save(path, ContentFile(content))
-        return incoming_file_add(
-            actor=actor,
-            site=site,
+        yield IncomingFile(
             id=key,
-            original_name=name,
+            site=arrival.site,
+            uploaded_by=arrival.actor,
+            original_name=arrival.name,
             kind=examined.kind.value,
-            sha256=sha256,
-            size=len(examined.content),
+            sha256=arrival.sha256,
+            size=len(arrival.content),
             rows=examined.rows,
             columns=examined.columns,
-            header=examined.header_json,
+            header=examined.header,
+            road=arrival.road,
+            not_analysed_code=not_analysed(examined) or "",
             **saved,
         )
     except BaseException:
         for path in saved.values():
             default_storage.delete(path)
         raise
+
+
+def drop_files(received: StoredFile) -> None:
+    """Delete the files of a row that was never written."""
+    for path in received.stored_names:
+        default_storage.delete(path)
 
 
 def shown_name(name: str) -> str:

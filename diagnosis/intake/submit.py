@@ -14,11 +14,13 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 
 from diagnosis import policies
-from diagnosis.errors import Conflict, NotPossible, PersonError
+from diagnosis.errors import Conflict, PersonError
 from diagnosis.intake.receive import receive_file, shown_name
-from diagnosis.models import ImageKind, IncomingFile, Patient, Priority, Site, User
+from diagnosis.models import ImageKind, IncomingFile, Patient, Priority, Road, Site, User
+from diagnosis.services.arrivals import PatientNotNamed
 from diagnosis.services.patients import PatientIdentity, patient_identify, patient_identify_or_create
 from diagnosis.services.studies import (
+    SAME_BYTES,
     FileOutcome,
     Receipt,
     file_duplicate,
@@ -32,12 +34,6 @@ logger = logging.getLogger(__name__)
 
 TECHNICAL_ERROR = "technical_error"
 SENT_TWICE = "This file was sent twice. Nothing was stored twice."
-
-
-class PatientNotNamed(NotPossible):
-    """Neither the sender nor the file says whose image it is."""
-
-    code = "patient_not_named"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +87,7 @@ def files_submit(submission: Submission, uploads: Sequence[UploadedFile]) -> lis
 def _receive(submission: Submission, upload: UploadedFile) -> Receipt:
     """A DICOM file is stored at once; a picture waits for the others of its study."""
     try:
-        receipt = receive_file(actor=submission.actor, site=submission.site, upload=upload)
+        receipt = receive_file(actor=submission.actor, site=submission.site, upload=upload, road=Road.API)
     except Exception as error:  # noqa: BLE001  Whatever is wrong with one file, the others go on; _refuse logs it.
         return _refuse(submission, shown_name(upload.name or ""), error)
     if receipt.incoming is not None and receipt.incoming.kind == ImageKind.DICOM:
@@ -161,9 +157,8 @@ def _stored_meanwhile(submission: Submission, receipt: Receipt, conflict: Confli
     if not twin:
         _discard(submission, receipt)
         return _refuse(submission, receipt.file_name, conflict)
-    image, reason = twin
-    file_duplicate(actor=submission.actor, image=image)
-    return Receipt(receipt.file_name, FileOutcome.DUPLICATE, reason, image=image)
+    file_duplicate(actor=submission.actor, image=twin)
+    return Receipt(receipt.file_name, FileOutcome.DUPLICATE, SAME_BYTES, image=twin)
 
 
 def _discard(submission: Submission, receipt: Receipt) -> None:

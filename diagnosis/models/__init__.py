@@ -1,12 +1,29 @@
 """The clinical records, one module for each aggregate."""
 
 from diagnosis.models.audit_event import AuditAction, AuditEvent, AuditHead
-from diagnosis.models.image import Image, ImageKind, IncomingFile
+from diagnosis.models.held_file import HELD_SENTENCES, DecodeCrash, HeldFile, HeldReason, HeldResolution
+from diagnosis.models.image import (
+    NOT_ANALYSED_SENTENCES,
+    Image,
+    ImageKind,
+    IncomingFile,
+    NotAnalysed,
+    Road,
+    StoredFile,
+)
 from diagnosis.models.lab_result import LabResult, PcrResult, Specimen
 from diagnosis.models.model_version import PICTURE_NAME, ModelPicture, ModelVersion
 from diagnosis.models.outbox import OutboxMessage
+from diagnosis.models.pacs_peer import (
+    PacsPeer,
+    PacsRetrieval,
+    QueryProtocol,
+    RetrievalStatus,
+    RetrieveMethod,
+)
 from diagnosis.models.patient import Patient, Sex
 from diagnosis.models.prediction import FINAL_STATUSES, Prediction, PredictionStatus
+from diagnosis.models.resumable_upload import ResumableUpload, UploadState
 from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review
 from diagnosis.models.site import Site
 from diagnosis.models.study import Priority, Study, StudyStatus
@@ -15,13 +32,19 @@ from diagnosis.models.user import Membership, Role, User
 
 __all__ = [
     "FINAL_STATUSES",
+    "HELD_SENTENCES",
+    "NOT_ANALYSED_SENTENCES",
     "PICTURE_NAME",
     "READER_ONLY_LABELS",
     "AuditAction",
     "AuditEvent",
     "AuditHead",
     "Decision",
+    "DecodeCrash",
     "Exposure",
+    "HeldFile",
+    "HeldReason",
+    "HeldResolution",
     "Image",
     "ImageKind",
     "IncomingFile",
@@ -29,24 +52,34 @@ __all__ = [
     "Membership",
     "ModelPicture",
     "ModelVersion",
+    "NotAnalysed",
     "OutboxMessage",
     "OverrideReason",
+    "PacsPeer",
+    "PacsRetrieval",
     "Patient",
     "PcrResult",
     "Prediction",
     "PredictionStatus",
     "Priority",
+    "QueryProtocol",
+    "ResumableUpload",
+    "RetrievalStatus",
+    "RetrieveMethod",
     "Review",
+    "Road",
     "Role",
     "Severity",
     "Sex",
     "Site",
     "Specimen",
+    "StoredFile",
     "Study",
     "StudyStatus",
     "Symptom",
     "SymptomCode",
     "SymptomNote",
+    "UploadState",
     "User",
     "Vaccination",
 ]

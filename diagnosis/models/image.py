@@ -1,6 +1,8 @@
 """Stored images, and files that wait for a person to say whose they are."""
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 from django.db import models
 
@@ -11,10 +13,60 @@ class ImageKind(models.TextChoices):
     DICOM = "dicom", "DICOM"
     PNG = "png", "PNG"
     JPEG = "jpeg", "JPEG"
+    TIFF = "tiff", "TIFF"
+
+
+class Road(models.TextChoices):
+    """The road by which a file came in."""
+
+    WEB = "web", "Web page"
+    API = "api", "REST API"
+    C_STORE = "c_store", "DICOM C-STORE"
+    STOW = "stow", "DICOMweb STOW-RS"
+    COMMAND = "command", "Bulk import"
+    RETRIEVE = "retrieve", "Retrieved from a PACS"
+
+
+class NotAnalysed(models.TextChoices):
+    """Why an object that belongs to a study is kept there and not shown to the network."""
+
+    WRONG_MODALITY = "wrong_modality", "Another kind of examination"
+    STRUCTURED_REPORT = "structured_report", "A report, not a picture"
+    NO_PICTURE = "no_picture", "No picture"
+    SEVERAL_FRAMES = "several_frames", "Several frames"
+    FOR_PROCESSING = "for_processing", "A detector's raw data"
+    LATERAL = "lateral", "A lateral view"
+    OTHER_VIEW = "other_view", "Another view"
+    OTHER_BODY_PART = "other_body_part", "Another part of the body"
+
+
+_READ_WITHOUT = "There is no second opinion on it: look at it yourself."
+_KEPT_ONLY = "It is kept with the study and can be downloaded, but not shown here."
+
+#: What it is, why the network is not asked, what to do.
+NOT_ANALYSED_SENTENCES: Mapping[NotAnalysed, str] = {
+    NotAnalysed.WRONG_MODALITY: "This is no plain X-ray image (CT, MR, ultrasound or another kind), and the network knows "
+    f"chest X-rays alone. {_READ_WITHOUT}",
+    NotAnalysed.STRUCTURED_REPORT: f"This is a structured report, not a picture. {_KEPT_ONLY}",
+    NotAnalysed.NO_PICTURE: f"This object of the study holds no picture. {_KEPT_ONLY}",
+    NotAnalysed.SEVERAL_FRAMES: "This file holds several frames, and the network looks at single images. "
+    f"{_KEPT_ONLY} If one of them is the chest X-ray, send that image as a file of its own.",
+    NotAnalysed.FOR_PROCESSING: "This is the detector's raw data (“FOR PROCESSING”), which is not meant to be looked at. "
+    f"{_KEPT_ONLY} Send the processed image of the same exposure.",
+    NotAnalysed.LATERAL: "This is a chest from the side, and the network was trained on frontal views (PA and AP) alone. "
+    f"{_READ_WITHOUT}",
+    NotAnalysed.OTHER_VIEW: "This is an oblique or lying view, and the network was trained on frontal views (PA and AP) "
+    f"alone. {_READ_WITHOUT}",
+    NotAnalysed.OTHER_BODY_PART: "The file says that it shows another part of the body, and the network knows the chest "
+    f"alone. {_READ_WITHOUT}",
+}
 
 
 class StoredFile(models.Model):
-    """One file in private storage with its two renderings. ``sha256`` is of the bytes as they came."""
+    """One file in private storage with its two renderings. ``sha256`` is of the bytes as they came.
+
+    What cannot be shown (a report, several frames) has no renderings, and neither rows nor columns where it holds no picture.
+    """
 
     site_lookup = "site"
 
@@ -27,13 +79,20 @@ class StoredFile(models.Model):
     kind = models.CharField(max_length=8, choices=ImageKind)
     sha256 = models.CharField(max_length=64)
     size = models.PositiveBigIntegerField(help_text="Bytes.")
-    rows = models.PositiveIntegerField()
-    columns = models.PositiveIntegerField()
+    rows = models.PositiveIntegerField(null=True)
+    columns = models.PositiveIntegerField(null=True)
     file = models.FileField(max_length=200)
-    preview = models.FileField(max_length=200)
-    thumbnail = models.FileField(max_length=200)
+    preview = models.FileField(max_length=200, blank=True)
+    thumbnail = models.FileField(max_length=200, blank=True)
     header = models.JSONField(
-        default=dict, help_text="What was read from the DICOM header; empty for PNG and JPEG."
+        default=dict, help_text="What was read from the DICOM header; empty for PNG, JPEG and TIFF."
+    )
+    road = models.CharField(max_length=8, choices=Road, default=Road.WEB, help_text="How the file came in.")
+    not_analysed_code = models.CharField(
+        max_length=32,
+        choices=NotAnalysed,
+        blank=True,
+        help_text="Why the network is not asked about it; empty where it is.",
     )
 
     objects = SiteScopedQuerySet.as_manager()
@@ -43,7 +102,51 @@ class StoredFile(models.Model):
 
     @property
     def stored_names(self) -> list[str]:
-        return [str(field.name) for field in (self.file, self.preview, self.thumbnail)]
+        return [str(field.name) for field in (self.file, self.preview, self.thumbnail) if field.name]
+
+    @property
+    def stored_values(self) -> dict[str, Any]:
+        """What describes the file, for a row of another kind that takes it over."""
+        values = {
+            field.name: getattr(self, field.name) for field in StoredFile._meta.fields if field.name != "id"
+        }
+        return {**values, **{name: values[name].name for name in ("file", "preview", "thumbnail")}}
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is a picture of it to show."""
+        return bool(self.preview.name)
+
+    @property
+    def is_analysed(self) -> bool:
+        """Whether the network is asked about it."""
+        return not self.not_analysed_code
+
+    @property
+    def not_analysed_reason(self) -> str:
+        """The sentence for the person; empty where the network is asked."""
+        return NOT_ANALYSED_SENTENCES[NotAnalysed(self.not_analysed_code)] if self.not_analysed_code else ""
+
+
+def stored_file_constraints(prefix: str) -> list[models.BaseConstraint]:
+    return [
+        models.CheckConstraint(condition=models.Q(kind__in=ImageKind.values), name=f"{prefix}_kind_known"),
+        models.CheckConstraint(condition=models.Q(road__in=Road.values), name=f"{prefix}_road_known"),
+        models.CheckConstraint(
+            condition=models.Q(not_analysed_code__in=["", *NotAnalysed.values]),
+            name=f"{prefix}_not_analysed_code_known",
+        ),
+        models.CheckConstraint(
+            condition=models.Q(preview="", thumbnail="")
+            | (
+                ~models.Q(preview="")
+                & ~models.Q(thumbnail="")
+                # A check that comes out as unknown passes: NULL is not more than 0, and not less.
+                & models.Q(rows__gt=0, rows__isnull=False, columns__gt=0, columns__isnull=False)
+            ),
+            name=f"{prefix}_shown_has_all_renderings",
+        ),
+    ]
 
 
 class IncomingFile(StoredFile):
@@ -57,6 +160,7 @@ class IncomingFile(StoredFile):
             models.UniqueConstraint(
                 fields=["uploaded_by", "site", "sha256"], name="incoming_file_once_per_uploader"
             ),
+            *stored_file_constraints("incoming_file"),
         ]
 
     def __str__(self) -> str:
@@ -64,10 +168,18 @@ class IncomingFile(StoredFile):
 
 
 class Image(StoredFile):
-    """One image of a study."""
+    """One object of a study: an X-ray, or what came with it and is only kept."""
 
     study = models.ForeignKey("diagnosis.Study", on_delete=models.PROTECT, related_name="images")
-    sop_instance_uid = models.CharField(max_length=64, blank=True, help_text="Empty for PNG and JPEG.")
+    sop_class_uid = models.CharField(max_length=64, blank=True)
+    sop_instance_uid = models.CharField(
+        max_length=64, blank=True, help_text="Empty for PNG, JPEG and TIFF, like the other elements of DICOM."
+    )
+    series_instance_uid = models.CharField(max_length=64, blank=True)
+    series_number = models.IntegerField(null=True)
+    instance_number = models.IntegerField(null=True)
+    transfer_syntax_uid = models.CharField(max_length=64, blank=True, help_text="Of the file as it is kept.")
+    number_of_frames = models.PositiveIntegerField(null=True, help_text="Empty for what holds no picture.")
     modality = models.CharField(max_length=16, blank=True)
     body_part_examined = models.CharField(max_length=64, blank=True)
     view_position = models.CharField(max_length=16, blank=True)
@@ -83,7 +195,15 @@ class Image(StoredFile):
                 condition=~models.Q(sop_instance_uid=""),
                 name="image_sop_instance_uid_unique_at_site",
             ),
-            models.CheckConstraint(condition=models.Q(kind__in=ImageKind.values), name="image_kind_known"),
+            *stored_file_constraints("image"),
+            models.CheckConstraint(
+                # What the network is asked about was decoded to the last pixel.
+                condition=~models.Q(not_analysed_code="") | ~models.Q(preview=""),
+                name="image_analysed_is_shown",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["site", "series_instance_uid"], name="image_by_series"),
         ]
 
     def __str__(self) -> str:

@@ -55,7 +55,12 @@ class Study(models.Model):
                 condition=models.Q(priority__in=Priority.values), name="study_priority_known"
             ),
         ]
-        indexes = [models.Index(fields=["site", "-created_at", "-id"], name="study_worklist")]
+        indexes = [
+            models.Index(fields=["site", "-created_at", "-id"], name="study_worklist"),
+            models.Index(
+                fields=["created_at"], condition=models.Q(status="analysing"), name="study_being_analysed"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"Study {self.accession_number or self.study_instance_uid}"

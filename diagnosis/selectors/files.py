@@ -16,11 +16,14 @@ ORIGINALS = {
     ImageKind.DICOM: ("application/dicom", "dcm"),
     ImageKind.PNG: ("image/png", "png"),
     ImageKind.JPEG: ("image/jpeg", "jpg"),
+    ImageKind.TIFF: ("image/tiff", "tif"),
 }
 
 
 def jpeg_response(file: FieldFile) -> FileResponse:
-    """A preview or a thumbnail. Raises ``Http404`` when the file is missing from the storage."""
+    """A preview or a thumbnail. Raises ``Http404`` where there is none: not in the storage, or not of what cannot be shown."""
+    if not file:
+        raise Http404
     return _stream(file, "image/jpeg")
 
 

@@ -66,9 +66,11 @@ def _dispatch(prediction: Prediction) -> None:
 
 @transaction.atomic
 def prediction_request(*, actor: User, image: Image) -> Prediction | None:
-    """Ask for the active model's opinion on ``image``; ``None`` when no model is active: the image is then read unaided."""
+    """Ask for the active model's opinion on ``image``; ``None`` when no model is active, or the image is none that is analysed:
+    it is then read unaided.
+    """
     policies.require(actor, policies.Act.RUN_ANALYSIS, image.site)
-    model_version = ModelVersion.objects.filter(is_active=True).first()
+    model_version = ModelVersion.objects.filter(is_active=True).first() if image.is_analysed else None
     if model_version is None:
         _study_settle(image.study)
         return None

@@ -17,11 +17,24 @@ from django.db.models import Q
 from django.utils import timezone
 
 from diagnosis import policies
-from diagnosis.errors import Conflict, NotPossible, PatientDiffers
-from diagnosis.models import AuditAction, Image, IncomingFile, Patient, Priority, Site, Study, User
+from diagnosis.errors import Conflict, NotPossible, PatientDiffers, StudyOfOtherPatient
+from diagnosis.models import (
+    AuditAction,
+    HeldFile,
+    HeldReason,
+    Image,
+    IncomingFile,
+    Patient,
+    Priority,
+    Site,
+    StoredFile,
+    Study,
+    User,
+)
 from diagnosis.services.audit import audit_record
 from diagnosis.services.patients import patient_differences
 from diagnosis.services.predictions import prediction_request, study_apply
+from diagnosis.services.quiet_studies import waits_for_quiet
 from diagnosis.services.transitions import StudyEvent
 
 
@@ -32,13 +45,16 @@ class FileOutcome(StrEnum):
     STORED = "stored"
     DUPLICATE = "duplicate"
     REFUSED = "refused"
+    #: Kept, and not in the record yet: a person must decide whose or which it is.
+    HELD = "held"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Receipt:
     """What became of one file, and why, in a sentence for the person.
 
-    ``code`` names the reason of a refusal for programs; ``was_waiting`` tells that the file came before, and waits since.
+    ``code`` names the reason for programs; ``was_waiting`` tells that the file came before, and waits since. ``image`` is the
+    stored one, of a duplicate the one that was there, of a held file the one that it contradicts, if any.
     """
 
     file_name: str
@@ -48,6 +64,7 @@ class Receipt:
     image: Image | None = None
     code: str = ""
     was_waiting: bool = False
+    held: HeldFile | None = None
 
 
 def delete_files_on_commit(names: Iterable[str]) -> None:
@@ -55,8 +72,15 @@ def delete_files_on_commit(names: Iterable[str]) -> None:
         transaction.on_commit(functools.partial(default_storage.delete, name))
 
 
-def stored_twin(*, site: Site, sha256: str, sop_instance_uid: str) -> tuple[Image, str] | None:
-    """The image that this file would duplicate at ``site``, with a sentence that says so."""
+SAME_BYTES = "This file is stored already. Nothing was stored twice."
+SAME_PICTURE = (
+    "This image is stored already, with the same picture and other details around it. The stored one was kept. If the new "
+    "details are the right ones, ask an administrator."
+)
+
+
+def stored_twin(*, site: Site, sha256: str, sop_instance_uid: str) -> Image | None:
+    """The image at ``site`` with the same bytes, or else with the same SOP Instance UID."""
     same = Q(sha256=sha256)
     if sop_instance_uid:
         same |= Q(sop_instance_uid=sop_instance_uid)
@@ -65,14 +89,7 @@ def stored_twin(*, site: Site, sha256: str, sop_instance_uid: str) -> tuple[Imag
         Image.objects.filter(same, site=site).select_related("study__patient"),
         key=lambda image: image.sha256 != sha256,
     )
-    if not twins:
-        return None
-    if twins[0].sha256 == sha256:
-        return twins[0], "This file is stored already. Nothing was stored twice."
-    return twins[0], (
-        "An image with the same SOP Instance UID is stored already, with other contents. The stored one was kept and this "
-        "file was not. If the new one is the right one, ask an administrator."
-    )
+    return twins[0] if twins else None
 
 
 @transaction.atomic
@@ -96,13 +113,11 @@ def file_refuse(*, actor: User, site: Site, code: str) -> None:
 
 
 @transaction.atomic
-def incoming_file_add(*, actor: User, site: Site, **values: Any) -> IncomingFile:
-    """Keep an examined file until its uploader has confirmed patient and study. ``values`` are the model's fields."""
-    policies.require(actor, policies.Act.UPLOAD, site)
-    incoming = IncomingFile(site=site, uploaded_by=actor, **values)
+def incoming_file_add(*, actor: User, incoming: IncomingFile) -> None:
+    """Keep an examined file, not saved yet, until its uploader has confirmed patient and study."""
+    policies.require(actor, policies.Act.UPLOAD, incoming.site)
     incoming.save(force_insert=True)
-    audit_record(actor=actor, action=AuditAction.FILE_RECEIVED, site=site, target=incoming)
-    return incoming
+    audit_record(actor=actor, action=AuditAction.FILE_RECEIVED, site=incoming.site, target=incoming)
 
 
 def _require_waiting(actor: User, files: Sequence[IncomingFile]) -> None:
@@ -181,25 +196,79 @@ def study_submit(
             sha256=incoming.sha256,
             sop_instance_uid=incoming.header.get("sop_instance_uid", ""),
         )
-        if twin is not None:
-            image, reason = twin
-            file_duplicate(actor=actor, image=image)
+        if twin is not None and twin.sha256 == incoming.sha256:
+            file_duplicate(actor=actor, image=twin)
             delete_files_on_commit(incoming.stored_names)
-            receipts.append(Receipt(incoming.original_name, FileOutcome.DUPLICATE, reason, image=image))
+            receipts.append(Receipt(incoming.original_name, FileOutcome.DUPLICATE, SAME_BYTES, image=twin))
+        elif twin is not None:
+            # Came after this one was received: then nobody has compared the pictures yet.
+            held = file_hold(actor=actor, received=incoming, code=HeldReason.OTHER_PIXELS, image=twin)
+            receipts.append(held_receipt(incoming.original_name, held))
         else:
-            uid = incoming.header.get("study_instance_uid") or raster_study_uid
-            study = _study_for(
-                actor=actor, patient=patient, uid=uid, header=incoming.header, described=described
+            study = study_for(
+                actor=actor,
+                patient=patient,
+                uid=incoming.header.get("study_instance_uid") or raster_study_uid,
+                header=incoming.header,
+                described=described,
             )
-            image = _image_add(actor=actor, study=study, incoming=incoming)
-            receipts.append(Receipt(incoming.original_name, FileOutcome.STORED, image=image))
+            receipts.append(stored_receipt(image_add(actor=actor, study=study, received=incoming)))
         incoming.delete()
     return receipts
 
 
-def _study_for(
+def held_receipt(file_name: str, held: HeldFile) -> Receipt:
+    return Receipt(
+        file_name, FileOutcome.HELD, held.reason, image=held.image, code=held.reason_code, held=held
+    )
+
+
+def stored_receipt(image: Image) -> Receipt:
+    """Of an image that is stored; why the network is not asked about it, where that is so."""
+    return Receipt(
+        image.original_name,
+        FileOutcome.STORED,
+        image.not_analysed_reason,
+        image=image,
+        code=image.not_analysed_code,
+    )
+
+
+@transaction.atomic
+def file_hold(
+    *,
+    actor: User,
+    received: StoredFile,
+    code: HeldReason,
+    image: Image | None = None,
+    patient: Patient | None = None,
+) -> HeldFile:
+    """Keep ``received``, saved or not, until an administrator has decided; ``image`` or ``patient`` is what it contradicts."""
+    held = HeldFile(
+        **received.stored_values,
+        reason_code=code,
+        image=image,
+        patient=patient,
+    )
+    held.save(force_insert=True)
+    audit_record(
+        actor=actor,
+        action=AuditAction.FILE_HELD,
+        site=held.site,
+        patient=patient or (image.study.patient if image else None),
+        target=held,
+        details={"code": code.value, "road": held.road},
+    )
+    return held
+
+
+def study_for(
     *, actor: User, patient: Patient, uid: str, header: dict[str, Any], described: dict[str, Any]
 ) -> Study:
+    """The study with this Study Instance UID at the patient's site, created where there is none.
+
+    Raises ``StudyOfOtherPatient`` where it belongs to somebody else.
+    """
     study = (
         Study.objects.select_related("patient", "site")
         .filter(site=patient.site, study_instance_uid=uid)
@@ -207,7 +276,7 @@ def _study_for(
     )
     if study is not None:
         if study.patient_id != patient.pk:
-            raise NotPossible(
+            raise StudyOfOtherPatient(
                 "This file belongs to a study of another patient. Choose that patient, or ask an administrator to look into it."
             )
         return study
@@ -215,10 +284,10 @@ def _study_for(
         site=patient.site,
         patient=patient,
         study_instance_uid=uid,
-        accession_number=header.get("accession_number") or described["accession_number"],
-        study_description=header.get("study_description") or described["study_description"],
-        performed_at=_performed_at(header, patient.site) or described["performed_at"],
-        priority=described["priority"],
+        accession_number=header.get("accession_number") or described.get("accession_number", ""),
+        study_description=header.get("study_description") or described.get("study_description", ""),
+        performed_at=_performed_at(header, patient.site) or described.get("performed_at"),
+        priority=described.get("priority", Priority.ROUTINE),
         submitted_by=actor,
     )
     try:
@@ -241,34 +310,46 @@ def _performed_at(header: dict[str, Any], site: Site) -> dt.datetime | None:
     return dt.datetime.combine(day, time.replace(tzinfo=None), tzinfo=site.tzinfo)
 
 
-def _image_add(*, actor: User, study: Study, incoming: IncomingFile) -> Image:
-    header = incoming.header
-    image = Image(
-        site=study.site,
-        study=study,
-        uploaded_by=incoming.uploaded_by,
-        original_name=incoming.original_name,
-        kind=incoming.kind,
-        sha256=incoming.sha256,
-        size=incoming.size,
-        rows=incoming.rows,
-        columns=incoming.columns,
-        file=incoming.file.name,
-        preview=incoming.preview.name,
-        thumbnail=incoming.thumbnail.name,
-        header=header,
-        sop_instance_uid=header.get("sop_instance_uid", ""),
-        modality=header.get("modality", ""),
-        body_part_examined=header.get("body_part_examined", ""),
-        view_position=header.get("view_position", ""),
-        laterality=header.get("laterality", ""),
+def header_columns(received: StoredFile) -> dict[str, Any]:
+    """What a search looks for, out of the header."""
+    header = received.header
+    texts = (
+        "sop_class_uid",
+        "sop_instance_uid",
+        "series_instance_uid",
+        "transfer_syntax_uid",
+        "modality",
+        "body_part_examined",
+        "view_position",
+        "laterality",
     )
+    return {
+        **{name: header.get(name, "") for name in texts},
+        "series_number": header.get("series_number"),
+        "instance_number": header.get("instance_number"),
+        "number_of_frames": max(1, header.get("number_of_frames") or 1) if received.rows else None,
+    }
+
+
+def image_add(*, actor: User, study: Study, received: StoredFile) -> Image:
+    """Make ``received``, saved or not, an image of ``study``, and ask the network about it where it is one to be analysed.
+
+    One that is pushed waits for the others of its study: ``studies_analyse_quiet``.
+    """
+    values = {**received.stored_values, **header_columns(received), "site": study.site}
+    image = Image(**values, study=study)
     image.save(force_insert=True)
     study_apply(study=study, event=StudyEvent.IMAGE_ADDED)
     audit_record(
-        actor=actor, action=AuditAction.IMAGE_STORED, site=study.site, patient=study.patient, target=image
+        actor=actor,
+        action=AuditAction.IMAGE_STORED,
+        site=study.site,
+        patient=study.patient,
+        target=image,
+        details={"road": image.road},
     )
-    prediction_request(actor=actor, image=image)
+    if not waits_for_quiet(image.road):
+        prediction_request(actor=actor, image=image)
     return image
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
 
 from django import template
 from django.utils import timezone
@@ -10,8 +13,10 @@ from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from diagnosis.models import Membership, Study, User
+from diagnosis.models import IncomingFile, Membership, Study, User
 from diagnosis.web.chips import Chip
+from diagnosis.web.outcomes import CHIPS, URGENCY, Outcome
+from diagnosis.web.waiting import FileGroup
 
 register = template.Library()
 
@@ -29,6 +34,20 @@ def chip(chip: Chip) -> SafeString:
     return format_html(
         '<span class="chip chip-{}">{}<span>{}</span></span>', chip.tone, icon(chip.icon), chip.text
     )
+
+
+@register.filter
+def first_shown(groups: Iterable[FileGroup], most: int) -> list[IncomingFile]:
+    """The first of the waiting files that have a picture; hundreds may wait."""
+    shown = (file for group in groups for file in group.files if file.is_shown)
+    return list(islice(shown, most))
+
+
+@register.filter
+def by_chip(outcomes: Iterable[Outcome]) -> list[tuple[Chip, int]]:
+    """How many files became what, what needs attention first."""
+    counts = Counter(outcome.outcome for outcome in outcomes)
+    return [(CHIPS[outcome], counts[outcome]) for outcome in URGENCY if counts[outcome]]
 
 
 @register.filter

@@ -47,6 +47,9 @@ PREDICTION: Mapping[str, Chip] = {
     PredictionStatus.REFUSED: Chip("stop", PredictionStatus.REFUSED.label, "attention"),
 }
 
+#: In place of a prediction's, for what the network is not asked about.
+NOT_ANALYSED = Chip("dash", "Not analysed")
+
 PCR: Mapping[str, Chip] = {
     PcrResult.DETECTED: Chip("plus", PcrResult.DETECTED.label, "alert"),
     PcrResult.NOT_DETECTED: Chip("minus", PcrResult.NOT_DETECTED.label),

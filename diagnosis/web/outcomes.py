@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from diagnosis.services.studies import FileOutcome, Receipt
 from diagnosis.web.chips import Chip
@@ -16,7 +17,22 @@ CHIPS = {
     FileOutcome.STORED: Chip("check", "Stored", "settled"),
     FileOutcome.DUPLICATE: Chip("copy", "Duplicate", "neutral"),
     FileOutcome.REFUSED: Chip("stop", "Refused", "alert"),
+    FileOutcome.HELD: Chip("hourglass", "Held for an administrator", "attention"),
 }
+
+
+#: What a person must see first, when there are several.
+URGENCY = (
+    FileOutcome.REFUSED,
+    FileOutcome.HELD,
+    FileOutcome.WAITING,
+    FileOutcome.DUPLICATE,
+    FileOutcome.STORED,
+)
+
+
+def most_urgent(outcomes: Iterable[str]) -> str:
+    return min(outcomes, key=URGENCY.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +48,11 @@ class Outcome:
     def of(cls, receipt: Receipt) -> Outcome:
         study_id = str(receipt.image.study_id) if receipt.image else ""
         return cls(receipt.file_name, receipt.outcome.value, receipt.reason, study_id)
+
+    @classmethod
+    def of_stored(cls, receipt: Mapping[str, Any]) -> Outcome:
+        """Of what ``intake.resumable`` keeps of a receipt."""
+        return cls(receipt["file_name"], receipt["outcome"], receipt["reason"], receipt["study_id"])
 
     @property
     def chip(self) -> Chip:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from diagnosis import policies
 from diagnosis.models import Decision, Image, ModelVersion, Patient, Prediction, Review, Study, User
 from diagnosis.selectors.studies import SecondOpinion, current_review, reader_labels, second_opinion
-from diagnosis.web.chips import Chip, opinion_chip, prediction_chip, study_chip
+from diagnosis.web.chips import NOT_ANALYSED, Chip, opinion_chip, prediction_chip, study_chip
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
 from diagnosis.web.forms.review import ReviewForm
 
@@ -45,6 +45,8 @@ class ImagePanel:
 
     @property
     def chip(self) -> Chip | None:
+        if not self.image.is_analysed:
+            return NOT_ANALYSED
         return prediction_chip(self.prediction) if self.prediction else None
 
     @property
@@ -161,6 +163,11 @@ class StudyPanels:
     decision: DecisionPanel
     may_run: bool
     poll_seconds: int | None
+
+    @property
+    def shown_images(self) -> list[ImagePanel]:
+        """Those that there is a picture of."""
+        return [panel for panel in self.images if panel.image.is_shown]
 
 
 def study_panels(

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from diagnosis.web.views import images, models, patients, studies, uploads, worklist
+from diagnosis.web.views import archives, images, models, parts, patients, studies, uploads, worklist
 
 app_name = "web"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -14,8 +14,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("uploads/confirm/", uploads.confirm, name="confirm"),
     path("uploads/confirm/patients/", uploads.patients, name="confirm_patients"),
     path("uploads/discard/", uploads.discard, name="discard"),
+    path("uploads/parts/", parts.parts, name="parts"),
+    path("uploads/parts/<uuid:upload_id>/", parts.part, name="part"),
+    path("uploads/parts/<uuid:upload_id>/result/", parts.result, name="part_result"),
     path("uploads/<uuid:incoming_id>/thumbnail/", images.waiting_thumbnail, name="waiting_thumbnail"),
     path("uploads/<uuid:incoming_id>/preview/", images.waiting_preview, name="waiting_preview"),
+    path("archives/", archives.archives, name="archives"),
+    path("archives/fetch/", archives.fetch, name="fetch"),
+    path("archives/retrievals/", archives.retrievals, name="retrievals"),
     path("studies/<uuid:study_id>/", studies.study_page, name="study"),
     path("studies/<uuid:study_id>/live/", studies.study_live, name="study_live"),
     path("studies/<uuid:study_id>/review/", studies.review, name="review"),

@@ -30,6 +30,11 @@ class FileGroup:
         return self.files[0].header
 
     @property
+    def burned_in(self) -> list[IncomingFile]:
+        """The files that say of themselves that text is part of the picture (PS3.3 C.7.6.1.1.2)."""
+        return [file for file in self.files if file.header.get("burned_in_annotation", "").upper() == "YES"]
+
+    @property
     def says_when(self) -> bool:
         return bool(self.header.get("study_date"))
 
@@ -69,7 +74,9 @@ def file_facts(incoming: IncomingFile) -> str:
     """One line about one file: view, size, kind."""
     header = incoming.header
     parts = [header.get("body_part_examined"), header.get("view_position"), header.get("laterality")]
-    parts += [f"{incoming.columns} by {incoming.rows} pixels", incoming.get_kind_display()]
+    if incoming.rows:
+        parts.append(f"{incoming.columns} by {incoming.rows} pixels")
+    parts.append(incoming.get_kind_display())
     return " · ".join(part for part in parts if part)
 
 

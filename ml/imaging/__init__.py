@@ -4,9 +4,9 @@
 
 from ml.imaging.image import DEFAULT_LIMITS, GreyImage, Limits
 from ml.imaging.kinds import SNIFF_BYTES, FileKind, sniff
-from ml.imaging.loading import load_image
+from ml.imaging.loading import check_object, load_image
 from ml.imaging.refusals import REFUSALS, ImageRefused, refusal
-from ml.imaging.render import render_jpeg, render_png
+from ml.imaging.render import render_jpeg, render_jpegs, render_png
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -16,9 +16,11 @@ __all__ = [
     "GreyImage",
     "ImageRefused",
     "Limits",
+    "check_object",
     "load_image",
     "refusal",
     "render_jpeg",
+    "render_jpegs",
     "render_png",
     "sniff",
 ]

@@ -29,18 +29,17 @@ class Codec:
             because pydicom would otherwise take whichever it finds first: not the fastest, and not the same
             on every machine.
         ends_with: the marker that closes a whole codestream.
-        package: what to install where the plugin is optional.
     """
 
     plugin: str
     ends_with: bytes = b""
-    package: str = ""
 
 
 NATIVE = Codec("")
 #: EOI of ISO/IEC 10918-1 B.1.1.3 and 14495-1 C.1.1, EOC of 15444-1 A.4.4: the same two bytes.
 END_OF_IMAGE = b"\xff\xd9"
-LIBJPEG = Codec("pylibjpeg", END_OF_IMAGE, "pylibjpeg with pylibjpeg-libjpeg, licence GPL-3.0")
+#: libjpeg-turbo: lossless, and more than 8 bits, which Pillow's build has neither of.
+LIBJPEG_TURBO = Codec("ml.imaging", END_OF_IMAGE)
 PILLOW = Codec("pillow", END_OF_IMAGE)
 JPEG_LS = Codec("pyjpegls", END_OF_IMAGE)
 RLE = Codec("ml.imaging")
@@ -53,8 +52,8 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
         uid.RLELossless: RLE,
         uid.JPEGBaseline8Bit: PILLOW,
         uid.JPEGExtended12Bit: PILLOW,
-        uid.JPEGLossless: LIBJPEG,
-        uid.JPEGLosslessSV1: LIBJPEG,
+        uid.JPEGLossless: LIBJPEG_TURBO,
+        uid.JPEGLosslessSV1: LIBJPEG_TURBO,
         uid.JPEGLSLossless: JPEG_LS,
         uid.JPEGLSNearLossless: JPEG_LS,
         uid.JPEG2000Lossless: PILLOW,
@@ -63,27 +62,30 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
 )
 
 get_decoder(uid.RLELossless).add_plugin(RLE.plugin, ("ml.imaging.rle", "decode_frame"))
+for transfer_syntax in (uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1):
+    get_decoder(transfer_syntax).add_plugin(LIBJPEG_TURBO.plugin, ("ml.imaging.jpeg", "decode_frame"))
+
+#: Their one fragment may hold any number of frames (PS3.5 8.2.5 to 8.2.8).
+VIDEO = frozenset({*uid.MPEGTransferSyntaxes})
 
 
 def require_decoder(transfer_syntax: UID, bits_stored: int | None = None) -> Codec:
     """Return the codec of a transfer syntax, for samples of that many bits where they are known already.
 
-    Raises `ImageRefused` where none is here: unsupported_transfer_syntax, plugin_missing.
+    Raises `ImageRefused("unsupported_transfer_syntax")` where there is none.
     """
     codec = CODECS.get(transfer_syntax)
     if codec is None:
         raise refusal("unsupported_transfer_syntax", name=transfer_syntax.name)
     if transfer_syntax == uid.JPEGExtended12Bit and bits_stored is not None and bits_stored > 8:
-        codec = LIBJPEG  # Pillow's libjpeg is built for 8 bits.
-    if codec.package and codec.plugin not in get_decoder(transfer_syntax).available_plugins:
-        raise refusal("plugin_missing", name=transfer_syntax.name, plugin=codec.package)
+        codec = LIBJPEG_TURBO  # Pillow's libjpeg is built for 8 bits.
     return codec
 
 
 def decode(ds: Dataset, transfer_syntax: UID) -> NDArray[Any]:
     """Return the samples of a single-frame data set: (rows, columns), or (rows, columns, 3) RGB for colour.
 
-    Raises `ImageRefused` (truncated, corrupt, plugin_missing) for pixel data that are not whole or are not of
+    Raises `ImageRefused` (truncated, corrupt) for pixel data that are not whole or are not of
     the size and the sign that the data set declares; pydicom's errors on other damage.
     """
     codec = require_decoder(transfer_syntax, ds.BitsStored)
@@ -100,18 +102,32 @@ def decode(ds: Dataset, transfer_syntax: UID) -> NDArray[Any]:
     return samples
 
 
-def check_native_length(ds: Dataset) -> None:
+def check_frames(ds: Dataset, transfer_syntax: UID) -> None:
+    """Raise `ImageRefused` (truncated, corrupt) unless the pixel data hold as many frames as the data set declares."""
+    frames = int(ds.get("NumberOfFrames") or 1)
+    if not transfer_syntax.is_encapsulated:
+        check_native_length(ds, frames)
+        return
+    # The first item is the offset table (PS3.5 A.4); a frame has one fragment at least.
+    fragments = check_fragments(ds.PixelData) - 1
+    if fragments < (1 if transfer_syntax in VIDEO else frames):
+        raise refusal("truncated")
+
+
+def check_native_length(ds: Dataset, frames: int = 1) -> None:
     """Raise `ImageRefused("truncated")` when uncompressed pixel data are shorter than the header says."""
-    samples = ds.Rows * ds.Columns * ds.SamplesPerPixel
+    samples = frames * ds.Rows * ds.Columns * ds.SamplesPerPixel
     if ds.PhotometricInterpretation == "YBR_FULL_422":
         samples = samples // 3 * 2  # PS3.3 C.7.6.3.1.2: two pixels share their colour.
     if len(ds.PixelData) < samples * ds.BitsAllocated // 8:
         raise refusal("truncated")
 
 
-def check_fragments(value: bytes) -> None:
-    """Raise `ImageRefused` unless the encapsulated value is a whole number of whole items (PS3.5 A.4)."""
-    position = 0
+def check_fragments(value: bytes) -> int:
+    """Return the number of items. Raise `ImageRefused` unless the encapsulated value is a whole number of whole items (PS3.5
+    A.4).
+    """
+    position = items = 0
     while position < len(value):
         if position + 8 > len(value):
             raise refusal("truncated")
@@ -119,8 +135,10 @@ def check_fragments(value: bytes) -> None:
         if tag != 0xE000FFFE:
             raise refusal("corrupt")
         position += 8 + length
+        items += 1
     if position != len(value):
         raise refusal("truncated")
+    return items
 
 
 def _extended_offsets(ds: Dataset) -> tuple[bytes, bytes] | None:

@@ -2,7 +2,9 @@
 
 import logging
 import math
+import struct
 import warnings
+import zlib
 from io import BytesIO
 from typing import Any
 
@@ -13,10 +15,10 @@ from pydicom import config
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.filereader import read_dataset
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from ml.imaging.colour import grey_of_rgb
-from ml.imaging.decoders import decode, require_decoder
+from ml.imaging.decoders import check_frames, decode, require_decoder
 from ml.imaging.grey_scale import (
     STORED_RANGE,
     GreyScale,
@@ -47,6 +49,8 @@ def read_dicom(data: bytes, limits: Limits) -> GreyImage:
 
     Raises `ImageRefused`, and whatever pydicom and the decoders raise on damage.
     """
+    stored_as = read_transfer_syntax(data)
+    data = inflated(data, limits)
     transfer_syntax = read_transfer_syntax(data)
     require_decoder(transfer_syntax)
     ds = read_data_set(data)
@@ -68,17 +72,62 @@ def read_dicom(data: bytes, limits: Limits) -> GreyImage:
         kind=FileKind.DICOM,
         bits_stored=bits_stored,
         photometric_interpretation=photometric,
-        transfer_syntax=str(transfer_syntax),
+        transfer_syntax=str(stored_as),
         grey_mapping=mapping,
     )
+
+
+def check_whole(data: bytes, limits: Limits) -> None:
+    """Raise `ImageRefused` (truncated, corrupt, invalid_dicom, inflates_too_large) unless the file holds all that it declares:
+    every element, and every frame of its pixel data.
+    """
+    data = inflated(data, limits)
+    transfer_syntax = read_transfer_syntax(data)
+    ds = read_data_set(data)
+    if "PixelData" in ds:
+        check_frames(ds, transfer_syntax)
+
+
+def inflated(data: bytes, limits: Limits) -> bytes:
+    """Return a deflated file (PS3.5 A.5) as one in Explicit VR Little Endian, any other as it is.
+
+    pydicom would inflate without a bound: half a megabyte becomes half a gigabyte. Raises `ImageRefused`: truncated, corrupt,
+    inflates_too_large.
+    """
+    meta_end, uid = _file_meta(data)
+    if uid != DeflatedExplicitVRLittleEndian:
+        return data
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)  # A.5: without zlib's header and checksum.
+    try:
+        content = inflater.decompress(data[meta_end:], limits.max_inflated_bytes + 1)
+    except zlib.error:
+        raise refusal("corrupt") from None
+    if len(content) > limits.max_inflated_bytes:
+        raise refusal("inflates_too_large", limit=f"{limits.max_inflated_bytes / 1024**2:.0f} MB")
+    if not inflater.eof:
+        raise refusal("truncated")
+    return _EXPLICIT_VR_LITTLE_ENDIAN_FILE + content
+
+
+def _file_start(transfer_syntax: str) -> bytes:
+    value = transfer_syntax.encode() + b"\x00" * (len(transfer_syntax) % 2)
+    return b"\x00" * 128 + b"DICM" + struct.pack("<HH2sH", 2, 0x10, b"UI", len(value)) + value
+
+
+_EXPLICIT_VR_LITTLE_ENDIAN_FILE = _file_start(ExplicitVRLittleEndian)
 
 
 def read_transfer_syntax(data: bytes) -> UID:
     """Return the Transfer Syntax UID of the file meta information alone (PS3.10 7.1).
 
     It is read before the rest because the rest may be deflated: pydicom would inflate it, however large it
-    is. Raises `ImageRefused`: invalid_dicom, and unsupported_transfer_syntax for that one.
+    is. Raises `ImageRefused`: truncated, invalid_dicom.
     """
+    return _file_meta(data)[1]
+
+
+def _file_meta(data: bytes) -> tuple[int, UID]:
+    """Where the file meta information ends, and the Transfer Syntax UID that it names."""
     file = BytesIO(data)
     file.seek(132)
     # The meta information is always Explicit VR Little Endian (PS3.10 7.1).
@@ -88,13 +137,11 @@ def read_transfer_syntax(data: bytes) -> UID:
     uid = meta.get("TransferSyntaxUID")
     if not isinstance(uid, UID) or not uid.is_valid:
         raise refusal("invalid_dicom", problem="it does not say how it is encoded (Transfer Syntax UID)")
-    if uid == DeflatedExplicitVRLittleEndian:
-        raise refusal("unsupported_transfer_syntax", name=uid.name)
-    return uid
+    return file.tell(), uid
 
 
 def read_data_set(data: bytes, *, header_of: list[str] | None = None) -> FileDataset:
-    """Return the data set of a DICOM file whose transfer syntax `read_transfer_syntax` has accepted.
+    """Return the data set of a DICOM file that came through `inflated`.
 
     With `header_of`, the keywords of elements, it holds these alone and the pixels are not read.
 

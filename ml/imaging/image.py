@@ -18,6 +18,11 @@ class Limits:
     max_bytes: int = 64 * 1024 * 1024
     max_pixels: int = 40_000_000
 
+    @property
+    def max_inflated_bytes(self) -> int:
+        """How far a deflated data set may expand: its pixels at 16 bits, and as much beside them as a whole file may have."""
+        return 2 * self.max_pixels + self.max_bytes
+
     def check_bytes(self, size: int) -> None:
         """Raise `ImageRefused("too_large")` for a file of more than `max_bytes`."""
         if size > self.max_bytes:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ml.imaging.dicom import read_dicom
+from ml.imaging.dicom import check_whole, read_dicom
 from ml.imaging.image import DEFAULT_LIMITS, GreyImage, Limits
-from ml.imaging.kinds import FileKind, sniff
+from ml.imaging.kinds import SNIFF_BYTES, FileKind, has_foreign_preamble, sniff
 from ml.imaging.raster import read_raster
 from ml.imaging.refusals import ImageRefused, refusal
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_image(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> GreyImage:
-    """Return the grey image in a DICOM, PNG or JPEG file, as a radiologist expects to see it.
+    """Return the grey image in a DICOM, PNG, JPEG or TIFF file, as a radiologist expects to see it.
 
     `source` is the file's path or its whole content. Sizes are checked against `limits` before anything is
     decoded.
@@ -46,13 +46,26 @@ def read_source(source: Path | bytes, limits: Limits) -> bytes:
 
 
 def sniff_or_refuse(data: bytes) -> FileKind:
-    """Return what the file is. Raises `ImageRefused`: empty_file, unknown_kind."""
+    """Return what the file is. Raises `ImageRefused`: empty_file, unknown_kind, two_formats."""
     if not data:
         raise refusal("empty_file")
     kind = sniff(data)
     if kind is None:
         raise refusal("unknown_kind")
+    if kind is FileKind.DICOM and has_foreign_preamble(data[:SNIFF_BYTES]):
+        raise refusal("two_formats")
     return kind
+
+
+def check_object(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Raise `ImageRefused` unless a DICOM object is whole, whatever it holds and whether or not it can be shown:
+    unknown_kind, truncated, corrupt, invalid_dicom.
+    """
+    data = read_source(source, limits)
+    with refusing():
+        if sniff_or_refuse(data) is not FileKind.DICOM:
+            raise refusal("unknown_kind")
+        check_whole(data, limits)
 
 
 @contextmanager
@@ -66,6 +79,8 @@ def refusing() -> Iterator[None]:
         yield
     except ImageRefused:
         raise
+    except MemoryError:
+        raise refusal("too_much_memory") from None
     except Exception as exc:  # noqa: BLE001 - every other exception of a parser means the same here
         place = traceback.extract_tb(exc.__traceback__)[-1]
         logger.warning(

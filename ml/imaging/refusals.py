@@ -10,8 +10,16 @@ REFUSALS: Mapping[str, str] = MappingProxyType(
     {
         "empty_file": "The file is empty (0 bytes). Export it again and send the new file.",
         "unknown_kind": (
-            "The file is not a DICOM, PNG or JPEG image, whatever its name says. Export the X-ray as "
+            "The file is not a DICOM, PNG, JPEG or TIFF image, whatever its name says. Export the X-ray as "
             "DICOM, or as PNG or JPEG, and send that file."
+        ),
+        "two_formats": (
+            "The DICOM file begins like a file of another format, a program for example, so it could do harm "
+            "where it is opened. Ask the sender to export the image again."
+        ),
+        "inflates_too_large": (
+            "The file's deflated content expands to more than {limit}. No chest X-ray is that large: the file is "
+            "damaged or was made to overload the system. Export it again, uncompressed."
         ),
         "too_large": (
             "The file is larger than the limit of {limit}. Export the single image again, with compression "
@@ -21,6 +29,10 @@ REFUSALS: Mapping[str, str] = MappingProxyType(
             "The file declares {columns} x {rows} pixels, more than the {limit} pixels that are accepted."
             " No chest X-ray has that many: the file is damaged or was made to overload the system. "
             "Export it again."
+        ),
+        "too_much_memory": (
+            "Reading the file took more memory than is allowed for one image. Export the single image again, "
+            "smaller or uncompressed, or ask the administrator to raise the limit."
         ),
         "truncated": (
             "The file is incomplete: its end is missing, so a part of the image would be lost. Copy or "
@@ -44,12 +56,7 @@ REFUSALS: Mapping[str, str] = MappingProxyType(
         ),
         "unsupported_transfer_syntax": (
             "The DICOM file is compressed or encoded as “{name}”, which this system cannot read. Export "
-            "it uncompressed, or as JPEG 2000, JPEG-LS or RLE."
-        ),
-        "plugin_missing": (
-            "The DICOM file is compressed as “{name}”, which needs an optional decoder that is not "
-            "installed here ({plugin}). Export it uncompressed, or ask the administrator to install the "
-            "decoder."
+            "it uncompressed, or as JPEG Lossless, JPEG 2000, JPEG-LS or RLE."
         ),
         "unsupported_samples": (
             "The image stores its samples in a form that is not used for X-ray images ({problem}). Export"

@@ -1,5 +1,6 @@
 """Grey pixels to the 8-bit files that a browser shows. They carry no metadata."""
 
+from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
@@ -28,10 +29,31 @@ def render_jpeg(pixels: NDArray[np.float32], max_side: int | None = None, qualit
     return out.getvalue()
 
 
+def render_jpegs(
+    pixels: NDArray[np.float32], max_sides: Sequence[int], quality: int = 90
+) -> tuple[bytes, ...]:
+    """Return `pixels` as several JPEGs, the largest first; each is reduced from the one before it."""
+    files = []
+    image = _to_8_bits(pixels, max_sides[0])
+    for max_side in max_sides:
+        image = _reduced(image, max_side)
+        out = BytesIO()
+        image.save(out, format="JPEG", quality=quality)
+        files.append(out.getvalue())
+    return tuple(files)
+
+
 def _to_8_bits(pixels: NDArray[np.float32], max_side: int | None) -> Image.Image:
     if pixels.ndim != 2 or not np.isfinite(pixels).all():
         raise ValueError("pixels must be finite, of shape (rows, columns)")
-    image = Image.fromarray((np.clip(pixels, 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+    # In place: a copy of the largest image accepted takes 160 MB.
+    grey = np.clip(pixels, 0, 1)
+    grey *= np.float32(255)
+    grey += np.float32(0.5)
+    return _reduced(Image.fromarray(grey.astype(np.uint8)), max_side)
+
+
+def _reduced(image: Image.Image, max_side: int | None) -> Image.Image:
     if max_side is not None and max(image.size) > max_side:
         scale = max_side / max(image.size)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

@@ -4,13 +4,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from diagnosis.models import User
+from diagnosis.models import PacsPeer, PacsRetrieval, User
 from diagnosis.selectors.studies import second_opinion
 from diagnosis.services.accounts import staff_sync
 from diagnosis.services.audit import audit_record
 from diagnosis.services.outbox import message_enqueue
 from diagnosis.services.reviews import review_sign
 from tests.factories import (
+    HeldFileFactory,
     ImageFactory,
     IncomingFileFactory,
     LabResultFactory,
@@ -66,8 +67,16 @@ def make_records(site, reader, patient_name):
         "incomingfile": IncomingFileFactory(
             site=site, uploaded_by=reader, original_name=f"{patient_name} waiting.png"
         ),
+        "heldfile": HeldFileFactory(
+            patient=patient, uploaded_by=reader, original_name=f"{patient_name} held.png"
+        ),
         "auditevent": audit_record(
             actor=reader, action="patient_viewed", site=site, patient=patient, target=patient
+        ),
+        "pacsretrieval": PacsRetrieval.objects.create(
+            peer=PacsPeer.objects.create(site=site, name=f"{patient_name} archive", account=reader),
+            requested_by=reader,
+            study_instance_uid="1.2.3",
         ),
         "modelversion": prediction.model_version,
         "site": site,

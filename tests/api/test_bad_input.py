@@ -83,13 +83,12 @@ def test_a_file_over_the_limit_is_refused_and_the_next_one_is_stored(api, patien
     assert len(stored_files()) == 3
 
 
-def test_a_lateral_hand_is_taken_as_a_file(api, patient):
-    """Whether it shows a chest is for the analysis to say; the file itself is a whole X-ray image."""
+def test_a_lateral_hand_is_stored_with_its_study_and_not_analysed(api, patient):
     hand = phantom_dicom(
         3, **SMALL, patient_id="MRN-1", patient_name="Example^Ana", patient_birth_date="", patient_sex="F",
         view_position="LL", elements={"BodyPartExamined": "HAND", "ImageLaterality": "R"},
     )  # fmt: skip
-    assert results(upload(api, ("hand.dcm", hand))) == [("hand.dcm", "stored", "")]
+    assert results(upload(api, ("hand.dcm", hand))) == [("hand.dcm", "stored", "lateral")]
     image = Image.objects.get()
     assert (image.body_part_examined, image.view_position, image.laterality) == ("HAND", "LL", "R")
 
@@ -109,7 +108,7 @@ def test_the_name_of_a_file_is_text_and_never_a_path(api, patient, stored_files,
     assert (result["file"], result["status"]) == (shown, "stored")
     assert Image.objects.get().original_name == shown
     assert all(
-        re.fullmatch(r"(originals|previews|thumbnails)/[0-9a-f-]{36}(\.jpg)?", name)
+        re.fullmatch(r"originals/[0-9a-f]{64}-[0-9a-f]{32}|(previews|thumbnails)/[0-9a-f-]{36}\.jpg", name)
         for name in stored_files()
     )
     outside = [

@@ -418,3 +418,10 @@ def test_a_search_is_on_record_and_a_look_at_the_whole_list_is_none(api, doctor,
     api.get(address, {"search": " Example  Ana"})
     event = AuditEvent.objects.get(action="records_searched")
     assert (event.actor, event.details) == (doctor, {"records": records, "query": "Example Ana"})
+
+
+def test_an_image_that_is_not_analysed_says_why_to_a_person_and_to_a_program(api, study, image):
+    type(image).objects.filter(pk=image.pk).update(not_analysed_code="lateral")
+    [shown] = api.get(f"{STUDIES}{study.pk}/").json()["images"]
+    assert (shown["not_analysed_code"], shown["is_shown"], shown["prediction"]) == ("lateral", True, None)
+    assert "from the side" in shown["not_analysed_reason"]

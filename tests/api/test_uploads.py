@@ -372,3 +372,21 @@ def test_more_than_twenty_files_are_refused_before_one_is_stored(api, patient, s
 
 def test_json_is_no_upload(api):
     assert api.post(UPLOADS, {"files": []}, format="json").status_code == 415
+
+
+def test_another_picture_under_a_known_uid_is_held_and_answered_with_202(api):
+    upload(api, dicom(1, sop_instance_uid="1.2.3.9"))
+    response = upload(api, dicom(2, sop_instance_uid="1.2.3.9"))
+    [result] = response.json()["results"]
+    assert (response.status_code, result["status"], result["code"]) == (202, "held", "other_pixels")
+    assert result["image"] == str(Image.objects.get().pk)
+
+
+def test_a_ct_is_stored_and_says_that_it_is_not_analysed(api):
+    content = dicom(elements={"Modality": "CT", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"})
+    ModelVersionFactory()
+    response = upload(api, content)
+    [result] = response.json()["results"]
+    assert (response.status_code, result["status"], result["code"]) == (201, "stored", "wrong_modality")
+    assert "no plain X-ray" in result["reason"]
+    assert not Prediction.objects.exists()

@@ -22,7 +22,7 @@ def test_the_composition_has_every_process_of_the_design(compose):
 
 
 def test_every_process_of_ours_runs_in_production_without_privileges(compose):
-    for name in ("migrate", "web", "worker", "beat"):
+    for name in ("migrate", "web", "worker", "beat", "dicom-listener"):
         service = compose["services"][name]
         assert service["environment"]["CXR_MODE"] == "production"
         assert service["cap_drop"] == ["ALL"]

@@ -18,6 +18,10 @@ PACKAGES = {
     "nginx": "nginx",
     "storescu": "dcmtk",
     "dcmdump": "dcmtk",
+    "echoscu": "dcmtk",
+    "findscu": "dcmtk",
+    "Orthanc": "orthanc",
+    "/usr/share/orthanc/plugins/libOrthancDicomWeb.so": "orthanc-dicomweb",
     "openssl": "openssl",
 }
 

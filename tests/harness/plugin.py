@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.harness.browser import start_chromium
+from tests.harness.orthanc import Orthanc, start_orthanc
 from tests.harness.portal import PortalProcess, ProductionPortal, start_portal, start_production
 from tests.harness.servers import postgres_database, postgres_server, redis_server
 
@@ -25,6 +26,19 @@ def redis() -> Iterator[str]:
     """The address of a Redis of this run, ``redis://.../0``."""
     with redis_server() as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def orthanc_server() -> Iterator[Orthanc]:
+    with start_orthanc() as orthanc:
+        yield orthanc
+
+
+@pytest.fixture
+def orthanc(orthanc_server: Orthanc) -> Orthanc:
+    """An archive without any study."""
+    orthanc_server.clear()
+    return orthanc_server
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from pydicom import uid
 from diagnosis.intake.dicom_header import DicomHeader, read_header
 from ml.imaging import ImageRefused, Limits
 from ml.phantom import phantom_dicom, phantom_png, to_file
-from tests.ml.imaging.files import QUIET, data_set, real_dicom
+from tests.ml.imaging.files import QUIET, data_set, deflated, real_dicom
 
 pytestmark = QUIET
 
@@ -53,7 +53,12 @@ def test_a_whole_header_is_read_as_it_was_written():
         study_date="20200402",
         study_time="101530.5",
         transfer_syntax=uid.RLELossless,
-        elements={"ImageLaterality": "U", "PixelSpacing": [0.2, 0.25], "BurnedInAnnotation": "YES"},
+        elements={
+            "ImageLaterality": "U",
+            "PatientAge": "064Y",
+            "PixelSpacing": [0.2, 0.25],
+            "BurnedInAnnotation": "YES",
+        },
     )
     seen = read_header(content)
     assert seen == DicomHeader(
@@ -61,18 +66,24 @@ def test_a_whole_header_is_read_as_it_was_written():
         sop_instance_uid="1.2.3.4",
         study_instance_uid="1.2.3",
         series_instance_uid=seen.series_instance_uid,
+        series_number=1,
+        series_description="",
+        instance_number=1,
         transfer_syntax_uid=uid.RLELossless,
         modality="CR",
         patient_id="DRAWN-0003",
         patient_name="Mokei^Taro=模型^太郎=もけい^たろう",
         patient_birth_date=date(1955, 11, 23),
         patient_sex="M",
+        patient_age="064Y",
         accession_number="ACC-1",
         study_date=date(2020, 4, 2),
         study_time=time(10, 15, 30, 500_000),
         study_description="Chest, drawn",
         body_part_examined="CHEST",
         view_position="PA",
+        view_code="",
+        presentation_intent_type="",
         laterality="U",
         patient_orientation="L\\F",
         pixel_spacing=(0.2, 0.25),
@@ -81,6 +92,7 @@ def test_a_whole_header_is_read_as_it_was_written():
         institution_name="Drawn, not a hospital",
         rows=64,
         columns=48,
+        number_of_frames=None,
         bits_stored=15,
         photometric_interpretation="MONOCHROME1",
         burned_in_annotation="YES",
@@ -281,13 +293,20 @@ def test_what_is_no_dicom_file_has_no_header():
         read_header(file(), limits=Limits(max_bytes=100))
 
 
-def test_a_deflated_file_is_refused_and_never_inflated():
+def test_a_deflated_file_is_inflated_within_its_bound():
+    plain = phantom_dicom(1, rows=32, columns=32)
+    header = read_header(deflated(plain))
+    assert header.transfer_syntax_uid == uid.DeflatedExplicitVRLittleEndian
+    assert header.patient_name == read_header(plain).patient_name
     ds = data_set(np.zeros((2, 2), dtype=np.uint8))
     ds.PixelData = bytes(2**26)
     content = to_file(ds, uid.DeflatedExplicitVRLittleEndian)
+    limits = Limits(max_bytes=2**20, max_pixels=2**20)
     tracemalloc.start()
-    assert refused(content).code == "unsupported_transfer_syntax"
-    assert tracemalloc.get_traced_memory()[1] < 2**20
+    with pytest.raises(ImageRefused) as bomb:
+        read_header(content, limits=limits)
+    assert bomb.value.code == "inflates_too_large"
+    assert tracemalloc.get_traced_memory()[1] < 2**23
     tracemalloc.stop()
 
 

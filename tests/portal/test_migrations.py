@@ -27,8 +27,9 @@ for number, values in enumerate((
     {"status": "refused", "reason": "No chest."},
 )):
     image = get("Image").objects.create(
-        site=site, study=study, uploaded_by=user, original_name="a", kind="png", sha256=str(number) * 64, size=1,
-        rows=1, columns=1, file="f", preview="p", thumbnail="t",
+        site=site, study=study, uploaded_by=user, original_name="a", kind=("dicom", "png")[number],
+        sha256=str(number) * 64, size=1, rows=1, columns=1, file="f", preview="p", thumbnail="t",
+        header=({"series_instance_uid": "1.2.3", "transfer_syntax_uid": "1.2.4"}, {})[number],
     )
     get("Prediction").objects.create(image=image, model_version=version, queued_at=timezone.now(), **values)
 get("Review").objects.create(
@@ -38,14 +39,17 @@ get("Review").objects.create(
 
 AFTER = """
 from django.db import DatabaseError, transaction
-from diagnosis.models import Prediction, Review, Study
+from diagnosis.models import Image, Prediction, Review, Study
 from diagnosis.selectors.studies import OpinionState, studies_with_state
 done, refused = Prediction.objects.order_by("status")
 print(done.possible_labels, done.is_unsure, refused.possible_labels, bytes(done.activation_maps))
 print([state.value for state in OpinionState if studies_with_state(Study.objects.all(), state).exists()])
 Prediction.objects.filter(pk=done.pk).update(possible_labels=["covid19", "normal"])
 print([state.value for state in OpinionState if studies_with_state(Study.objects.all(), state).exists()])
+columns = ("kind", "road", "series_instance_uid", "transfer_syntax_uid", "number_of_frames", "not_analysed_code")
+print(*Image.objects.order_by("kind").values_list(*columns))
 for change in (
+    lambda: Image.objects.update(preview=""),
     lambda: Prediction.objects.filter(pk=done.pk).update(possible_labels=[]),
     lambda: Review.objects.update(label="x"),
 ):
@@ -77,6 +81,8 @@ def test_opinions_of_before_name_their_one_label_and_signed_reads_stay_guarded(e
         "['covid19'] False [] b'maps'",
         "['label', 'refused']",
         "['unsure', 'refused']",
+        "('dicom', 'web', '1.2.3', '1.2.4', 1, '') ('png', 'web', '', '', 1, '')",
+        "refused",
         "refused",
         "refused",
     ]

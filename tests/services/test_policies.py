@@ -18,7 +18,7 @@ MAY = {
         Act.VIEW_RECORDS, Act.UPLOAD, Act.ADD_PATIENT, Act.ADD_LAB_RESULT, Act.ADD_SYMPTOM_NOTE, Act.RUN_ANALYSIS,
         Act.SIGN_REVIEW,
     },
-    "admin": {Act.VIEW_RECORDS, Act.RUN_ANALYSIS},
+    "admin": {Act.VIEW_RECORDS, Act.RUN_ANALYSIS, Act.RESOLVE_HELD_FILE},
     "outsider": set(),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.models import AuditEvent, Image, IncomingFile, OutboxMessage, Patient, Prediction, Study
 from diagnosis.services.patients import patient_create, patient_differences
 from diagnosis.services.studies import FileOutcome, incoming_file_discard, study_submit
+from ml.imaging import ImageRefused
 from ml.phantom import phantom_dicom, phantom_png
 from tests.factories import ModelVersionFactory, PatientFactory, StudyFactory
 
@@ -95,24 +96,34 @@ def test_the_same_bytes_are_stored_once(doctor, site, patient, stored_files, mon
     content = dicom()
     [first] = study_submit(actor=doctor, patient=patient, files=[receive(doctor, site, content).incoming])
     before = stored_files()
-    monkeypatch.setattr("diagnosis.intake.receive.examine", None)  # Known bytes are not decoded again.
+    monkeypatch.setattr("diagnosis.intake.receive.examine_apart", None)  # Known bytes are not decoded again.
     again = receive(doctor, site, content, "renamed.dcm")
     assert (again.outcome, again.image) == (FileOutcome.DUPLICATE, first.image)
     assert stored_files() == before
 
 
-def test_the_same_sop_instance_uid_with_other_contents_is_not_stored_over_the_first(
+def test_another_picture_under_a_stored_sop_instance_uid_is_held_and_the_first_one_kept(
     doctor, site, patient, stored_files
 ):
     uid = "1.2.3.9"
-    study_submit(
+    [first] = study_submit(
         actor=doctor, patient=patient, files=[receive(doctor, site, dicom(1, sop_instance_uid=uid)).incoming]
     )
     before = stored_files()
     again = receive(doctor, site, dicom(2, sop_instance_uid=uid))
-    assert again.outcome is FileOutcome.DUPLICATE
-    assert "with other contents" in again.reason
-    assert stored_files() == before
+    assert (again.outcome, again.code, again.image) == (FileOutcome.HELD, "other_pixels", first.image)
+    assert set(before) < set(stored_files())
+    assert not IncomingFile.objects.exists()
+
+
+def test_two_waiting_files_with_one_sop_instance_uid_do_not_both_become_images(doctor, site, patient):
+    uid = "1.2.3.9"
+    files = [receive(doctor, site, dicom(seed, sop_instance_uid=uid)).incoming for seed in (1, 2)]
+    first, second = study_submit(actor=doctor, patient=patient, files=files)
+    assert (first.outcome, second.outcome) == (FileOutcome.STORED, FileOutcome.HELD)
+    assert second.held.image == first.image
+    assert default_storage.exists(second.held.file.name)
+    assert not IncomingFile.objects.exists()
 
 
 def test_a_file_dropped_twice_waits_once(doctor, site, stored_files):
@@ -193,21 +204,14 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(doctor, site, settin
     assert "larger than the limit of 1 MB" in receipt.reason
 
 
-def test_a_raised_limit_holds_for_the_upload_the_header_and_the_worker_alike(
-    doctor, site, settings, monkeypatch
-):
-    seen = []
-
-    def remember(self, size):
-        seen.append(self.max_bytes)
-
-    settings.CXR_MAX_UPLOAD_BYTES = 128 * 1024 * 1024
-    monkeypatch.setattr("ml.imaging.Limits.check_bytes", remember)
+def test_a_limit_on_pixels_holds_for_the_upload_and_the_worker_alike(doctor, site, settings):
+    settings.CXR_MAX_PIXELS = 128 * 120 - 1
     content = dicom()
-    receive(doctor, site, content)
-    inference.analyse(content)
-    assert len(seen) >= 4
-    assert set(seen) == {128 * 1024 * 1024}
+    assert receive(doctor, site, content).code == "too_many_pixels"
+    with pytest.raises(ImageRefused, match="15,359 pixels"):
+        inference.analyse(content)
+    settings.CXR_MAX_PIXELS += 1
+    assert receive(doctor, site, content).outcome is FileOutcome.WAITING
 
 
 def test_a_row_that_cannot_be_written_leaves_no_files(doctor, site, stored_files, monkeypatch):

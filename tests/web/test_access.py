@@ -3,9 +3,16 @@
 import pytest
 from django.urls import reverse
 
+from diagnosis.models import PacsPeer
 from diagnosis.selectors.studies import second_opinion
 from diagnosis.web.urls import urlpatterns
-from tests.factories import ImageFactory, IncomingFileFactory, ModelPictureFactory, PredictionFactory
+from tests.factories import (
+    ImageFactory,
+    IncomingFileFactory,
+    ModelPictureFactory,
+    PredictionFactory,
+    ResumableUploadFactory,
+)
 from tests.web.conftest import HTMX
 from tests.web.files import png, uploaded
 
@@ -23,8 +30,19 @@ TABLE = {
     ("post", "confirm"): (409, 409, 409, 409, 401),
     ("post", "confirm_patients"): (409, 409, 409, 409, 401),
     ("post", "discard"): (302, 302, 302, 302, 401),
+    # A script asks; the upload is the doctor's.
+    ("post", "parts"): (201, 201, 403, 404, 401),
+    ("head", "part"): (200, 404, 404, 404, 401),
+    ("patch", "part"): (204, 404, 404, 404, 401),
+    ("delete", "part"): (204, 404, 404, 404, 401),
+    ("post", "part_result"): (404, 404, 404, 404, 401),
     ("get", "waiting_thumbnail"): (200, 404, 404, 404, 302),
     ("get", "waiting_preview"): (200, 404, 404, 404, 302),
+    # The outsider searches and fetches at home.
+    ("get", "archives"): (200, 200, 403, 200, 302),
+    ("post", "archives"): (422, 422, 403, 422, 401),
+    ("post", "fetch"): (302, 302, 403, 404, 401),
+    ("get", "retrievals"): (200, 200, 200, 200, 302),
     ("get", "study"): (200, 200, 200, 404, 302),
     ("get", "study_live"): (200, 200, 200, 404, 302),
     ("post", "review"): (403, 200, 403, 404, 401),
@@ -50,10 +68,13 @@ TABLE = {
 @pytest.fixture
 def addresses(site, doctor, patient, study, image, prediction):
     waiting = IncomingFileFactory(site=site, uploaded_by=doctor)
+    upload = ResumableUploadFactory(site=site, uploaded_by=doctor)
     failed = PredictionFactory(image=ImageFactory(study__patient=patient), failed=True)
     arguments = {
         "waiting_thumbnail": [waiting.pk],
         "waiting_preview": [waiting.pk],
+        "part": [upload.pk],
+        "part_result": [upload.pk],
         "study": [study.pk],
         "study_live": [study.pk],
         "review": [study.pk],
@@ -73,14 +94,23 @@ def addresses(site, doctor, patient, study, image, prediction):
         "lab_results": [patient.pk],
         "symptom_notes": [patient.pk],
     }
-    return lambda name: reverse(f"web:{name}", args=arguments.get(name, []))
+    queries = {"parts": f"?site={site.pk}"}
+    return lambda name: reverse(f"web:{name}", args=arguments.get(name, [])) + queries.get(name, "")
 
 
 @pytest.fixture
-def bodies(site, study):
+def archive(site, doctor):
+    return PacsPeer.objects.create(
+        site=site, name="PACS", account=doctor, query_protocol="dicomweb", dicomweb_url="http://127.0.0.1:9"
+    )
+
+
+@pytest.fixture
+def bodies(archive, site, study):
     return {
         "upload": {"site": site.pk, "files": uploaded("chest.png", png())},
         "review": {"decision": "confirm", "opinion_token": second_opinion(study).token},
+        "fetch": {"archive": archive.pk, "study_instance_uid": "1.2.3"},
         "lab_results": {"result": "detected", "collected_at": "2026-01-02T08:00", "specimen": "saliva"},
         "symptom_notes": {"text": "Cough."},
     }
@@ -91,6 +121,10 @@ def bodies(site, study):
 def test_each_role_gets_what_the_table_says(browser, request, addresses, bodies, person, method, name):
     client = browser(None if person == "anonymous" else request.getfixturevalue(person))
     sends = {"data": bodies.get(name, {}), "headers": HTMX} if method == "post" else {}
+    if name in {"parts", "part"}:
+        sends["headers"] = {"Tus-Resumable": "1.0.0", "Upload-Length": "10", "Upload-Offset": "0"}
+    if method == "patch":
+        sends |= {"data": b"1", "content_type": "application/offset+octet-stream"}
     response = getattr(client, method)(addresses(name), **sends)
     assert response.status_code == TABLE[method, name][PEOPLE.index(person)]
 

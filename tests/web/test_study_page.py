@@ -318,3 +318,39 @@ def test_a_page_offers_no_second_opinion_of_an_inactive_model_twice(browser, doc
     page = text(browser(doctor).get(page_of(study)))
     assert "covid3 0.0.2" in page
     assert "covid3 0.0.1" not in page
+
+
+def not_analysed(patient, code, **values):
+    image = ImageFactory(study__patient=patient, study__status="to_read", not_analysed_code=code, **values)
+    return image.study, image
+
+
+def test_an_image_that_is_not_analysed_says_why_and_can_be_read_unaided(browser, radiologist, patient):
+    study, image = not_analysed(patient, "lateral")
+    page = browser(radiologist).get(page_of(study))
+    said = text(page)
+    assert "Not analysed This is a chest from the side" in said
+    assert "no model is active" not in said
+    assert "Read without a second opinion" in said
+    assert reverse("web:preview", args=[image.pk]) in html(page)
+
+
+def test_what_cannot_be_shown_is_named_and_offered_for_download_beside_the_images(browser, doctor, patient):
+    study, report = not_analysed(
+        patient, "structured_report", preview="", thumbnail="", rows=None, columns=None
+    )
+    shown = PredictionFactory(image=ImageFactory(study=study), done=True).image
+    page = browser(doctor).get(page_of(study))
+    assert "This is a structured report, not a picture." in text(page)
+    assert "Image 1: A report, not a picture" in text(page)
+    assert reverse("web:original", args=[report.pk]) in html(page)
+    assert reverse("web:preview", args=[report.pk]) not in html(page)
+    assert reverse("web:preview", args=[shown.pk]) in html(page)
+    for name in ("web:preview", "web:thumbnail"):
+        assert browser(doctor).get(reverse(name, args=[report.pk])).status_code == 404
+
+
+def test_a_study_of_nothing_to_show_says_so(browser, doctor, patient):
+    study, _ = not_analysed(patient, "no_picture", preview="", thumbnail="", rows=None, columns=None)
+    assert "This study holds nothing that can be shown here." in text(browser(doctor).get(page_of(study)))
+    assert browser(doctor).get(reverse("web:home")).status_code == 200

@@ -131,10 +131,12 @@ def test_a_name_in_a_file_is_shown_as_text(browser, doctor, site, name):
     assert f"<bdi>{shown}</bdi>" in page
 
 
-def test_a_duplicate_leads_to_the_study_that_holds_it(browser, doctor, site, study, image):
+def test_another_picture_under_a_known_uid_is_held_and_leads_to_the_study_of_the_first(
+    browser, doctor, site, study, image
+):
     Image.objects.filter(pk=image.pk).update(sop_instance_uid="2.25.7")
     response = send(browser(doctor), site, "again.dcm", dicom(sop_instance_uid="2.25.7"))
-    assert (response.status_code, response["X-Outcome"]) == (200, "duplicate")
+    assert (response.status_code, response["X-Outcome"]) == (202, "held")
     assert reverse("web:study", args=[study.pk]) in html(response)
     assert "same SOP Instance UID" in text(response)
     assert not IncomingFile.objects.exists()

@@ -96,12 +96,20 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
 
 class ImageSerializer(serializers.ModelSerializer[Image]):
     prediction = serializers.SerializerMethodField(help_text="The newest second opinion on this image.")
+    not_analysed_reason = serializers.CharField(
+        read_only=True, help_text="Why the network is not asked about it, as a sentence; empty where it is."
+    )
+    is_shown = serializers.BooleanField(
+        read_only=True, help_text="Whether there is a preview: not of a report, or of several frames."
+    )
 
     class Meta:
         model = Image
         fields = [
-            "id", "study", "original_name", "kind", "sha256", "size", "rows", "columns", "sop_instance_uid", "modality",
-            "body_part_examined", "view_position", "laterality", "created_at", "prediction",
+            "id", "study", "original_name", "kind", "road", "sha256", "size", "rows", "columns", "sop_class_uid",
+            "sop_instance_uid", "series_instance_uid", "series_number", "instance_number", "transfer_syntax_uid",
+            "number_of_frames", "modality", "body_part_examined", "view_position", "laterality", "is_shown",
+            "not_analysed_code", "not_analysed_reason", "created_at", "prediction",
         ]  # fmt: skip
         read_only_fields = fields
 

@@ -12,7 +12,12 @@ from diagnosis.models import Patient, Priority, Site
 from diagnosis.services.studies import FileOutcome
 
 MAX_FILES = 20
-FILE_STATUSES = [FileOutcome.STORED.value, FileOutcome.DUPLICATE.value, FileOutcome.REFUSED.value]
+FILE_STATUSES = [
+    FileOutcome.STORED.value,
+    FileOutcome.DUPLICATE.value,
+    FileOutcome.HELD.value,
+    FileOutcome.REFUSED.value,
+]
 
 
 class UploadSerializer(IdentityFields, InputSerializer):
@@ -20,7 +25,7 @@ class UploadSerializer(IdentityFields, InputSerializer):
         child=serializers.FileField(allow_empty_file=True),
         min_length=1,
         max_length=MAX_FILES,
-        help_text="DICOM, PNG or JPEG; one part for each file, all of this name.",
+        help_text="DICOM, PNG, JPEG or TIFF; one part for each file, all of this name.",
     )
     site = VisibleRecordField(
         queryset=Site.objects.all(),
@@ -68,10 +73,13 @@ class UploadSerializer(IdentityFields, InputSerializer):
 class FileResultSerializer(serializers.Serializer[Any]):
     file = serializers.CharField(help_text="The file's name, without folders.")
     status = serializers.ChoiceField(choices=FILE_STATUSES)
-    code = serializers.CharField(allow_blank=True, help_text="Why it was refused, for a program.")
-    reason = serializers.CharField(allow_blank=True, help_text="Why it was not stored, as a sentence.")
+    code = serializers.CharField(
+        allow_blank=True, help_text="Why it was refused or held, or is not analysed, for a program."
+    )
+    reason = serializers.CharField(allow_blank=True, help_text="The same as a sentence.")
     image = serializers.UUIDField(
-        allow_null=True, help_text="The stored image; of a duplicate, the one that was there."
+        allow_null=True,
+        help_text="The stored image; of a duplicate the one that was there, of a held file the one that it contradicts.",
     )
     study = serializers.UUIDField(allow_null=True)
     patient = serializers.UUIDField(allow_null=True)

@@ -34,6 +34,10 @@ class UploadView(PortalView):
             200: OpenApiResponse(
                 UploadResultSerializer, "None was stored, and at least one is there already."
             ),
+            202: OpenApiResponse(
+                UploadResultSerializer,
+                "None was stored, and at least one is held: it contradicts the record, and an administrator must decide.",
+            ),
             422: OpenApiResponse(UploadResultSerializer, "Every file was refused; each says why."),
             503: OpenApiResponse(
                 UploadResultSerializer, "No file could be stored for a technical reason. Send them again."
@@ -82,4 +86,6 @@ def _status(receipts: list[Receipt]) -> int:
         return 201
     if any(receipt.code == TECHNICAL_ERROR for receipt in receipts):
         return 503
+    if FileOutcome.HELD in outcomes:
+        return 202
     return 200 if FileOutcome.DUPLICATE in outcomes else 422

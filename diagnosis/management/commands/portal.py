@@ -59,6 +59,11 @@ class Command(BaseCommand):
         celery += ["worker", "--loglevel", "INFO", "--concurrency", "1", "--beat"]
         supervisor.start("web", [*python, *gunicorn], pass_fds=(server_fd,))
         supervisor.start("worker", [*python, *celery])
+        if settings.CXR_DICOM_PORT:
+            supervisor.start(
+                "dicom-listener", [sys.executable, str(settings.BASE_DIR / "manage.py"), "dicom_listener"]
+            )
+            supervisor.wait_until_listening(settings.CXR_DICOM_HOST, settings.CXR_DICOM_PORT)
         supervisor.wait_until_up(f"{address}healthz")
         self.stdout.write(f"CXR Portal runs at {address}")
         self.stdout.write(

@@ -64,4 +64,6 @@ def heat_map(request: PersonRequest, prediction_id: uuid.UUID, label: str) -> Ht
     except KeyError:
         raise Http404 from None
     image = prediction.image
+    if image.rows is None or image.columns is None:
+        raise Http404  # Of what has no picture there is no prediction either.
     return HttpResponse(paint(values, rows=image.rows, columns=image.columns), content_type="image/png")

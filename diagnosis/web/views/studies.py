@@ -112,8 +112,8 @@ def _decision(
 def _page(request: PersonRequest, study: Study, panels: StudyPanels, *, status: int = 200) -> HttpResponse:
     wanted = next(iter(uuids(request.GET.getlist("image"))), None)
     shown = next(
-        (panel for panel in panels.images if panel.image.pk == wanted),
-        panels.images[0] if panels.images else None,
+        (panel for panel in panels.shown_images if panel.image.pk == wanted),
+        next(iter([*panels.shown_images, *panels.images]), None),
     )
     context = {
         **_live(study, panels),

@@ -19,8 +19,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.intake.receive import receive_file, shown_name
+from diagnosis.intake.resumable import uploads_to_show
 from diagnosis.intake.submit import file_failed
-from diagnosis.models import IncomingFile, Patient, Site, User
+from diagnosis.models import IncomingFile, Patient, ResumableUpload, Site, User
 from diagnosis.selectors.studies import patients_matching
 from diagnosis.services.patients import patient_create
 from diagnosis.services.searches import query_normalise, search_record
@@ -38,7 +39,12 @@ from diagnosis.web.waiting import (
     file_groups,
 )
 
-STATUS = {FileOutcome.WAITING: 201, FileOutcome.DUPLICATE: 200, FileOutcome.REFUSED: 422}
+STATUS = {
+    FileOutcome.WAITING: 201,
+    FileOutcome.DUPLICATE: 200,
+    FileOutcome.REFUSED: 422,
+    FileOutcome.HELD: 202,
+}
 MOST_PATIENTS = 10
 
 
@@ -46,16 +52,26 @@ MOST_PATIENTS = 10
 class DropZone:
     sites: tuple[Site, ...]
     max_bytes: int
+    max_archive_bytes: int
+    unfinished: tuple[ResumableUpload, ...]
 
     @property
     def max_megabytes(self) -> int:
         return self.max_bytes // 2**20
 
+    @property
+    def max_archive_megabytes(self) -> int:
+        return self.max_archive_bytes // 2**20
+
 
 def drop_zone(user: User) -> DropZone | None:
     """``None`` for those who may not upload anywhere."""
     sites = tuple(policies.sites_where(user, policies.Act.UPLOAD))
-    return DropZone(sites, settings.CXR_MAX_UPLOAD_BYTES) if sites else None
+    if not sites:
+        return None
+    return DropZone(
+        sites, settings.CXR_MAX_UPLOAD_BYTES, settings.CXR_ARCHIVE_MAX_BYTES, tuple(uploads_to_show(user))
+    )
 
 
 @require_POST

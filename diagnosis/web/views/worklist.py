@@ -25,6 +25,7 @@ from diagnosis.web import chips
 from diagnosis.web.chips import Chip
 from diagnosis.web.params import uuids
 from diagnosis.web.requests import PersonRequest
+from diagnosis.web.views.archives import archives_of
 from diagnosis.web.views.uploads import drop_zone
 from diagnosis.web.waiting import file_groups
 
@@ -52,7 +53,7 @@ class Row:
         return cls(
             study=study,
             opinion=opinion,
-            image=images[0] if images else None,
+            image=next((image for image in images if image.is_shown), None),
             image_count=len(images),
             status_chip=chips.study_chip(study),
             priority_chip=chips.priority_chip(study),
@@ -116,6 +117,7 @@ def _list(
         "rows": rows,
         "poll": _is_pending(rows),
         "may_upload": policies.sites_where(request.user, policies.Act.UPLOAD).exists(),
+        "has_archive": archives_of(request.user).exists(),
         "has_site": request.user.memberships.exists(),
         "home_url": reverse("web:home"),
     }

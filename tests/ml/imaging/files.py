@@ -2,9 +2,11 @@
 
 import os
 import shutil
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom import uid
@@ -63,6 +65,11 @@ def dicom(samples: NDArray[Any], transfer_syntax: UID = uid.ExplicitVRLittleEndi
     if transfer_syntax.is_encapsulated:
         ds["PixelData"].VR = "OB"
     return to_file(ds, transfer_syntax)
+
+
+def deflated(content: bytes) -> bytes:
+    """An uncompressed little endian file with its data set deflated (PS3.5 A.5)."""
+    return to_file(pydicom.dcmread(BytesIO(content)), uid.DeflatedExplicitVRLittleEndian)
 
 
 def rle(samples: NDArray[Any]) -> bytes:

@@ -69,9 +69,17 @@ def test_a_dicom_file_without_its_prefix_is_not_guessed_at():
     assert code_of(content[128:]) == "unknown_kind"
 
 
-def test_a_preamble_that_poses_as_another_file_does_not_hide_a_dicom_file():
-    content = b"\x89PNG\r\n\x1a\n" + dicom(SAMPLES)[8:]
-    assert load_image(content).rows == 64
+@pytest.mark.parametrize(
+    "start",
+    [b"\x89PNG\r\n\x1a\n", b"MZ\x90", b"\x7fELF", b"<html><script>", b"  <svg", b"PK\x03\x04", b"#!/bin/sh"],
+)
+def test_a_file_that_is_dicom_and_something_else_too_is_refused(start):
+    assert code_of(start + dicom(SAMPLES)[len(start) :]) == "two_formats"
+
+
+@pytest.mark.parametrize("start", [b"II*\x00", b"MM\x00*", b"a text that a device left here"])
+def test_a_preamble_may_hold_a_tiff_header_or_anything_harmless(start):
+    assert load_image(start + dicom(SAMPLES)[len(start) :]).kind == "dicom"
 
 
 def test_a_missing_file_is_no_fault_of_the_image(tmp_path):
@@ -181,23 +189,6 @@ def test_an_rle_bomb_expands_no_further_than_the_image():
     tracemalloc.stop()
 
 
-def deflated(size: int) -> bytes:
-    ds = data_set(np.zeros((8, 8), dtype=np.uint8))
-    ds.PixelData = bytes(size)
-    return to_file(ds, uid.DeflatedExplicitVRLittleEndian)
-
-
-def test_a_deflated_file_is_refused_by_its_name_and_never_inflated():
-    content = deflated(2**26)
-    assert len(content) < 2**18
-    tracemalloc.start()
-    with pytest.raises(ImageRefused, match="Deflated Explicit VR Little Endian") as refused:
-        load_image(content)
-    assert refused.value.code == "unsupported_transfer_syntax"
-    assert tracemalloc.get_traced_memory()[1] < 2**20
-    tracemalloc.stop()
-
-
 def transfer_syntax_element(value: uid.UID) -> bytes:
     padded = value.encode() + b"\x00" * (len(value) % 2)
     return struct.pack("<HH2sH", 0x0002, 0x0010, b"UI", len(padded)) + padded
@@ -209,13 +200,10 @@ def transfer_syntax_element(value: uid.UID) -> bytes:
         (uid.HTJ2KLossless, "unsupported_transfer_syntax", "High-Throughput JPEG 2000"),
         (uid.MPEG2MPML, "unsupported_transfer_syntax", "MPEG2"),
         (uid.UID("1.2.3.4.5"), "unsupported_transfer_syntax", "1.2.3.4.5"),
-        (uid.JPEGLosslessSV1, "plugin_missing", "pylibjpeg-libjpeg"),
-        (uid.JPEGLossless, "plugin_missing", "JPEG Lossless, Non-Hierarchical"),
     ],
-    ids=["HTJ2K", "MPEG", "unknown", "JPEG lossless SV1", "JPEG lossless"],
+    ids=["HTJ2K", "MPEG", "unknown"],
 )
-def test_an_encoding_that_cannot_be_read_is_named(monkeypatch, transfer_syntax, code, words):
-    monkeypatch.setattr("pydicom.pixels.decoders.base.Decoder.available_plugins", ())
+def test_an_encoding_that_cannot_be_read_is_named(transfer_syntax, code, words):
     ds = data_set(SAMPLES, PixelData=encapsulate([b"1234"]))
     ds["PixelData"].VR = "OB"
     content = to_file(ds, uid.JPEG2000).replace(
@@ -224,13 +212,6 @@ def test_an_encoding_that_cannot_be_read_is_named(monkeypatch, transfer_syntax, 
     with pytest.raises(ImageRefused, match=words) as refused:
         load_image(content)
     assert refused.value.code == code
-
-
-def test_extended_jpeg_of_12_bits_needs_the_optional_decoder():
-    content = dicom(
-        SAMPLES, uid.JPEGExtended12Bit, bits_stored=12, PixelData=encapsulate([b"\xff\xd8\xff\xd9"])
-    )
-    assert code_of(content) == "plugin_missing"
 
 
 @pytest.mark.parametrize(

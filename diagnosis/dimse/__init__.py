@@ -1,0 +1,1 @@
+"""DICOM's own network protocol: C-ECHO and C-STORE (PS3.4 annexes A and B)."""

@@ -1,0 +1,62 @@
+"""The process that decodes: ``python -m diagnosis.intake.decoder_process SOCKET MEMORY``. It knows no records and no secrets.
+
+A file that crashes a decoder, or makes it take memory or time without end, ends this process and not the web server. It ends by
+itself when the socket's other end is closed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import resource
+import socket
+import sys
+
+from diagnosis.intake.decoder_messages import Message, receive, send
+from diagnosis.intake.examine import examine, same_picture
+from ml.imaging import ImageRefused, Limits
+
+
+def main(descriptor: int, memory_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core dump would hold the patient.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    connection = socket.socket(fileno=descriptor)
+    send(connection, Message({"ready": True}))
+    while (question := receive(connection)) is not None:
+        _allow_cpu(question.head["cpu_seconds"])
+        try:
+            answer = _answer(question)
+        except ImageRefused as refusal:
+            answer = Message({"refused": refusal.code, "reason": str(refusal)})
+        except MemoryError:
+            # Between the decoders: what they cannot allocate is a refusal of its own.
+            sys.exit(1)
+        answer.head["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        send(connection, answer)
+
+
+def _allow_cpu(seconds: int) -> None:
+    """From now on: the kernel ends this process (SIGXCPU) once it has computed for so long."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    until = math.ceil(usage.ru_utime + usage.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
+
+
+def _answer(question: Message) -> Message:
+    limits = Limits(**question.head["limits"])
+    if question.head["ask"] == "same_picture":
+        first, second = question.parts
+        return Message({"same": same_picture(first, second, limits)})
+    [content] = question.parts
+    examined = examine(content, limits)
+    head = {
+        field.name: getattr(examined, field.name)
+        for field in dataclasses.fields(examined)
+        if field.name not in ("preview", "thumbnail")
+    }
+    return Message(head, [examined.preview, examined.thumbnail])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,32 @@
+"""The decoder's process, and what a harmful file would make of it: the name of a PNG's text chunk says what."""
+
+import os
+import sys
+import time
+
+from diagnosis.intake import decoder_process
+from diagnosis.intake.examine import examine
+
+
+def harmful_examine(content, limits):
+    if b"HARM:abort" in content:
+        os.abort()
+    if b"HARM:spin" in content:
+        while True:
+            pass
+    if b"HARM:sleep" in content:
+        time.sleep(3600)
+    if b"HARM:grow" in content:
+        taken = []
+        while True:
+            taken.append(bytearray(1 << 24))
+    if b"HARM:write" in content:
+        with open("harm.txt", "w") as file:  # noqa: PTH123  As a codec would.
+            file.write("x" * 10_000)
+    return examine(content, limits)
+
+
+decoder_process.examine = harmful_examine
+
+if __name__ == "__main__":
+    decoder_process.main(int(sys.argv[1]), int(sys.argv[2]))
