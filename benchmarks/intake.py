@@ -182,7 +182,7 @@ def latency(place: Place, environment: dict[str, str], paths: list[Path], folder
         [*celery, "--concurrency", "1"],
         log=log,
         ready=log.exists,
-        env=environment,
+        env={**environment, "LOG_LEVEL": "INFO"},  # Its line that it is ready.
         cwd=ROOT,
     ):
         until(lambda: "ready." in log.read_text(), "the worker", 600)
@@ -231,13 +231,16 @@ def bare(environment: dict[str, str], paths: list[Path]) -> list[float]:
 def compare(count: int, batch: int, latencies: int) -> dict[str, object]:
     folder = Path(tempfile.mkdtemp(prefix="cxr-bench-"))
     try:
-        paths = draw(folder, count + latencies)
+        paths = draw(folder, count + latencies + len(ROADS))
         with portal(folder / "portal") as (ours, environment), start_orthanc() as orthanc:
             theirs = Place(
                 "Orthanc", AE_TITLE, orthanc.dicom_port, f"{orthanc.dicomweb_url}/studies", requests.Session()
             )
+            for warm_up, send in zip(paths[count + latencies :], ROADS.values(), strict=True):
+                for place in (theirs, ours):
+                    send(place, [warm_up])
             throughput(paths[:count], [theirs, ours], batch)
-            stored = count_of(environment, "diagnosis_image")
+            stored = count_of(environment, "diagnosis_image") - len(ROADS)
             if stored != count:
                 raise SystemExit(f"The portal holds {stored} of {count} files: this is no measurement.")
             result: dict[str, object] = {
@@ -253,10 +256,11 @@ def compare(count: int, batch: int, latencies: int) -> dict[str, object]:
             }
             print(table(result), file=sys.stderr, flush=True)
             if latencies:
-                waited = latency(ours, environment, paths[count:], folder)
+                timed = paths[count : count + latencies]
+                waited = latency(ours, environment, timed, folder)
                 result["latency_s"] = {
                     "portal": statistics.median(waited),
-                    "bare": statistics.median(bare(environment, paths[count:])),
+                    "bare": statistics.median(bare(environment, timed)),
                 }
             return result
     finally:
