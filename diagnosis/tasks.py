@@ -49,9 +49,7 @@ def requeue_stale_predictions() -> int:
 
 @shared_task
 def examine_archive(*, upload_id: str, examined_until: str) -> None:
-    archive_examine(
-        upload_id=uuid.UUID(upload_id), examined_until=dt.datetime.fromisoformat(examined_until)
-    )
+    archive_examine(upload_id=uuid.UUID(upload_id), examined_until=dt.datetime.fromisoformat(examined_until))
 
 
 @shared_task
