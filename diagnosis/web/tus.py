@@ -46,7 +46,11 @@ _STATUS: Mapping[type[PersonError], int] = {TooLarge: 413, TooMuchUnfinished: 42
 
 
 class _Pieces(Storage):
-    """The library's view of one person's uploads, for one request."""
+    """The library's view of one person's uploads, for one request.
+
+    What its interface asks for and no request reaches raises ``NotImplementedError``: the bytes that come with a creation are
+    kept from the library (see ``_first_piece``), and uploads are not joined or read back.
+    """
 
     def __init__(self, user: User, site: Site | None) -> None:
         self.user, self.site = user, site

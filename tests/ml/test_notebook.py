@@ -49,7 +49,7 @@ def test_progress_bars_are_not_kept_and_results_are():
 
 @pytest.mark.parametrize(
     "text",
-    ["/home/somebody/data", "at '/work/main/x.py'", "C:\\Users", " 40%|####", "12.5 it/s]", "\x1b[31m"],
+    ["/home/somebody/data", "at '/opt/portal/x.py'", "C:\\Users", " 40%|####", "12.5 it/s]", "\x1b[31m"],
 )
 def test_paths_of_a_machine_and_litter_are_found(text):
     notebook = notebook_of("")

@@ -43,6 +43,14 @@ def findscu(orthanc, **keys) -> int:
     return result.stdout.count("(Pending)")
 
 
+def fetched(study_instance_uid, *, from_archive, by):
+    """The retrieval of a study, asked for and run to its end."""
+    retrieval = pacs_retrieval_request(actor=by, peer=from_archive, study_instance_uid=study_instance_uid)
+    pacs_retrieval_run(retrieval_id=str(retrieval.pk))
+    retrieval.refresh_from_db()
+    return retrieval
+
+
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -98,17 +106,13 @@ def test_a_study_is_fetched_into_the_record(archive, doctor):
 
 def test_fetching_again_stores_nothing_twice(archive, doctor):
     for expected in ({"stored": 2}, {"duplicate": 2}):
-        retrieval = pacs_retrieval_request(actor=doctor, peer=archive, study_instance_uid="1.2.3.1")
-        pacs_retrieval_run(retrieval_id=str(retrieval.pk))
-        retrieval.refresh_from_db()
+        retrieval = fetched("1.2.3.1", from_archive=archive, by=doctor)
         assert (retrieval.status, retrieval.outcomes) == ("done", expected), retrieval.reason
     assert Image.objects.count() == 2
 
 
 def test_a_study_that_the_archive_does_not_hold_is_said_so(archive, doctor):
-    retrieval = pacs_retrieval_request(actor=doctor, peer=archive, study_instance_uid="1.2.3.99")
-    pacs_retrieval_run(retrieval_id=str(retrieval.pk))
-    retrieval.refresh_from_db()
+    retrieval = fetched("1.2.3.99", from_archive=archive, by=doctor)
     assert retrieval.status == "failed"
     assert retrieval.reason
     assert not Image.objects.exists()
@@ -120,9 +124,7 @@ def test_an_archive_that_is_down_is_said_so(archive, doctor):
     archive.refresh_from_db()
     with pytest.raises(ArchiveUnavailable, match="does not answer"):
         pacs_search(actor=doctor, peer=archive, query=StudyQuery(patient_id="MRN-1"))
-    retrieval = pacs_retrieval_request(actor=doctor, peer=archive, study_instance_uid="1.2.3.1")
-    pacs_retrieval_run(retrieval_id=str(retrieval.pk))
-    retrieval.refresh_from_db()
+    retrieval = fetched("1.2.3.1", from_archive=archive, by=doctor)
     assert retrieval.status == "failed"
     assert "does not answer" in retrieval.reason
 
@@ -134,12 +136,9 @@ def test_an_archive_that_does_not_know_the_portal_is_said_so(site, doctor, fille
         pacs_search(actor=doctor, peer=archive, query=StudyQuery(patient_id="MRN-1"))
 
 
-def test_by_c_move_the_archive_sends_to_the_listener(site, doctor, filled, settings):
-    """Without the listener there is nowhere to send to; with it, the archive is told its name."""
+def test_by_c_move_nothing_is_asked_for_without_a_listener_that_it_could_be_sent_to(site, doctor, filled):
     archive = make_archive("c_move", site, doctor, filled)
-    retrieval = pacs_retrieval_request(actor=doctor, peer=archive, study_instance_uid="1.2.3.1")
-    pacs_retrieval_run(retrieval_id=str(retrieval.pk))
-    retrieval.refresh_from_db()
+    retrieval = fetched("1.2.3.1", from_archive=archive, by=doctor)
     assert retrieval.status == "failed"
     assert "DICOM listener" in retrieval.reason
 
