@@ -70,7 +70,10 @@ def listen(db, options, monkeypatch) -> Iterator[Callable[..., Listener]]:
     def sharing(run):
         def with_the_connection_of_the_test():
             connections["default"] = connection
-            run()
+            try:
+                run()
+            finally:
+                del connections["default"]  # The test's, not this thread's to close.
 
         return closing(with_the_connection_of_the_test)
 

@@ -1,10 +1,13 @@
 """Files that no record names are removed after a grace time, and no other ever."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.management import call_command
 
@@ -71,16 +74,34 @@ def test_files_of_images_of_waiting_and_of_held_files_stay_however_old(
     assert not AuditEvent.objects.filter(action="orphans_removed").exists()
 
 
-def test_what_a_killed_process_left_is_found(receive, orphan, private_media, monkeypatch, stored_files):
+DIES_BEFORE_THE_ROW = """
+import os, sys
+import django
+django.setup()
+from django.conf import settings
+settings.MEDIA_ROOT = sys.argv[1]
+from diagnosis.intake.examine import examine
+from diagnosis.intake.receive import Arrival, kept
+from diagnosis.limits import image_limits
+from diagnosis.models import Road, Site, User
+from tests.web.files import dicom
+arrival = Arrival.of(actor=User(), site=Site(), name="chest.dcm", road=Road.STOW, content=dicom())
+with kept(arrival, examine(arrival.content, image_limits())):
+    os._exit(9)
+"""
+
+
+def test_what_a_killed_process_left_is_found(db, private_media, stored_files):
     """Killed between the file and the row: nothing tidies up."""
-    monkeypatch.setattr("diagnosis.intake.unattended.file_take_in", lambda **_: os._exit(1))
-    child = os.fork()
-    if child == 0:
-        try:
-            receive(dicom())
-        finally:
-            os._exit(1)
-    os.waitpid(child, 0)
+    killed = subprocess.run(
+        [sys.executable, "-c", DIES_BEFORE_THE_ROW, str(private_media)],
+        cwd=settings.BASE_DIR,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "cxr_portal.settings"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert killed.returncode == 9, killed.stderr
     left = stored_files()
     assert len(left) == 3
     for name in left:
