@@ -370,6 +370,8 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "openjpeg": {"level": "WARNING"},
+        # At INFO it tells of each protocol step; of what moves, the portal's own lines and the audit trail tell.
+        "pynetdicom": {"level": "WARNING"},
         # It tells at each upload what the sender's file is called.
         "resumable_upload": {"level": "ERROR"},
         # Their messages hold the parameters of the query.

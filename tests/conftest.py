@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.cast", "tests.harness.plugin"]
+pytest_plugins = ["tests.cast", "tests.harness.plugin", "tests.harness.listener"]
 
 
 @pytest.fixture(autouse=True)

@@ -28,7 +28,7 @@ from pydicom.uid import (
     RLELossless,
     SecondaryCaptureImageStorage,
 )
-from pynetdicom import AE, AllStoragePresentationContexts, build_role, evt
+from pynetdicom import AE, AllStoragePresentationContexts, _config, build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 
@@ -44,12 +44,20 @@ from diagnosis.pacs.archive import (
     Take,
 )
 
+# pynetdicom's log would hold what is asked and answered: names, birth dates, record numbers.
+_config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+
 # Study Root Query/Retrieve Information Model (PS3.4 C.6.2.3).
 FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")
 MOVE = UID("1.2.840.10008.5.1.4.1.2.2.2")
 GET = UID("1.2.840.10008.5.1.4.1.2.2.3")
 
 PENDING = (0xFF00, 0xFF01)
+MOVE_DESTINATION_UNKNOWN = 0xA801  # PS3.4 C.4.2.1.5. Some archives answer with a general failure instead.
+KNOWN_TO_THE_ARCHIVE = (
+    "By C-MOVE it must know the AE title, the address and the port of this portal's DICOM listener, and the listener must let it "
+    "send."
+)
 MOST_CONTEXTS = 128  # PS3.8 9.3.2.2
 NATIVE = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
 #: Each proposed by itself, so that an archive can send an object as it has it and need not decompress it.
@@ -163,8 +171,13 @@ class DimseArchive:
                 answer.get("NumberOfWarningSuboperations") or 0
             )
             failed = int(answer.get("NumberOfFailedSuboperations") or 0)
-        if status != 0 or failed:
-            raise self._unavailable(
+        if status == MOVE_DESTINATION_UNKNOWN:
+            raise self._not_sent(f"It does not know where this portal is. {KNOWN_TO_THE_ARCHIVE}")
+        if (status or failed) and not sent:
+            hint = f" {KNOWN_TO_THE_ARCHIVE}" if self._peer.retrieve_method == RetrieveMethod.C_MOVE else ""
+            raise self._not_sent(f"It sent nothing (status {status:04X}).{hint}")
+        if status or failed:
+            raise self._not_sent(
                 f"It could not send all objects (status {status:04X}, {failed} failed). What had arrived is stored; fetch the "
                 "study again for the rest."
             )
@@ -216,6 +229,11 @@ class DimseArchive:
         except OSError:
             raise self._unavailable("The portal's own certificate cannot be read.") from None
         return context
+
+    def _not_sent(self, reason: str) -> ArchiveUnavailable:
+        return ArchiveUnavailable(
+            f"The archive {self._peer.name} did not send the study. {reason} Tell an administrator if it happens again."
+        )
 
     def _unavailable(self, reason: str) -> ArchiveUnavailable:
         return ArchiveUnavailable(

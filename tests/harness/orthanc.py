@@ -42,6 +42,9 @@ class Orthanc:
     def know_modality(self, name: str, ae_title: str, port: int) -> None:
         self._json("PUT", f"/modalities/{name}", json={"AET": ae_title, "Host": "127.0.0.1", "Port": port})
 
+    def forget_modality(self, name: str) -> None:
+        self._json("DELETE", f"/modalities/{name}")
+
     def know_dicomweb_server(self, name: str, url: str, token: str) -> None:
         self._json(
             "PUT",

@@ -3,6 +3,7 @@
 import pytest
 
 from diagnosis.models import PacsPeer
+from diagnosis.pacs import dimse_archive
 from ml.phantom import phantom_dicom
 from tests.harness.orthanc import AE_TITLE, Orthanc
 
@@ -18,6 +19,13 @@ def dicom(seed: int = 1, **options) -> bytes:
         "study_date": "20200402",
     }
     return phantom_dicom(seed, **SMALL, **{**said, **options})
+
+
+@pytest.fixture(autouse=True)
+def _time_enough(monkeypatch):
+    """A machine that is short of time is no archive that does not answer."""
+    for name in ("CONNECT_SECONDS", "ANSWER_SECONDS"):
+        monkeypatch.setattr(dimse_archive, name, 60)
 
 
 @pytest.fixture
@@ -42,6 +50,17 @@ def filled(orthanc: Orthanc) -> Orthanc:
 def archive(request, site, doctor, filled) -> PacsPeer:
     """The archive by each of the protocols that bring the objects to whoever asks."""
     return make_archive(request.param, site, doctor, filled)
+
+
+@pytest.fixture
+def moving(site, doctor, filled, listen, settings) -> PacsPeer:
+    """The archive that sends by C-MOVE, to a listener of this test that it knows by title, host and port."""
+    archive = make_archive("c_move", site, doctor, filled)
+    archive.may_send, archive.networks = True, "127.0.0.1"
+    archive.save()
+    settings.CXR_DICOM_PORT = listen().port
+    filled.know_modality("portal", settings.CXR_DICOM_AE_TITLE, settings.CXR_DICOM_PORT)
+    return archive
 
 
 def make_archive(kind, site, account, orthanc) -> PacsPeer:

@@ -143,6 +143,61 @@ def test_by_c_move_nothing_is_asked_for_without_a_listener_that_it_could_be_sent
     assert "DICOM listener" in retrieval.reason
 
 
+# C-MOVE: the objects come to the listener, over an association that the archive opens
+
+
+def test_by_c_move_a_study_comes_through_the_listener_into_the_record(moving, doctor):
+    retrieval = fetched("1.2.3.1", from_archive=moving, by=doctor)
+    assert (retrieval.status, retrieval.outcomes) == ("done", {"sent": 2}), retrieval.reason
+    images = Image.objects.filter(study__study_instance_uid="1.2.3.1")
+    assert {(image.road, image.site, image.uploaded_by) for image in images} == {
+        ("c_store", moving.site, moving.account)
+    }
+    shown = sorted(float(load_image(image.file.read()).pixels.sum()) for image in images)
+    np.testing.assert_allclose(
+        shown, sorted(float(load_image(dicom(seed)).pixels.sum()) for seed in (1, 2)), rtol=1e-6
+    )
+    assert AuditEvent.objects.get(action="pacs_retrieved").actor == doctor
+    assert not Image.objects.exclude(study__study_instance_uid="1.2.3.1").exists()
+
+
+def test_by_c_move_fetching_again_stores_nothing_twice(moving, doctor):
+    for _ in range(2):
+        retrieval = fetched("1.2.3.1", from_archive=moving, by=doctor)
+        assert (retrieval.status, retrieval.outcomes) == ("done", {"sent": 2}), retrieval.reason
+    assert Image.objects.count() == 2
+
+
+@pytest.mark.parametrize("unknown", ["portal", "archive"])
+def test_by_c_move_where_the_one_does_not_know_the_other_nothing_is_stored_and_it_is_said_so(
+    moving, doctor, filled, unknown
+):
+    if unknown == "portal":
+        filled.forget_modality("portal")
+    else:
+        PacsPeer.objects.filter(pk=moving.pk).update(may_send=False)
+    retrieval = fetched("1.2.3.1", from_archive=moving, by=doctor)
+    assert retrieval.status == "failed"
+    assert "It sent nothing" in retrieval.reason
+    assert "must know the AE title, the address and the port" in retrieval.reason
+    assert not Image.objects.exists()
+
+
+def test_what_is_asked_and_answered_is_in_no_log(moving, doctor, caplog):
+    with caplog.at_level("DEBUG", logger="pynetdicom"):
+        pacs_search(actor=doctor, peer=moving, query=StudyQuery(patient_name="Example*", patient_id="MRN-1"))
+        fetched("1.2.3.1", from_archive=moving, by=doctor)
+    assert caplog.records
+    for said in ("Example", "MRN-1", "1.2.3.1"):
+        assert said not in caplog.text
+
+
+def test_by_c_move_a_study_that_the_archive_does_not_hold_is_said_so(moving, doctor):
+    retrieval = fetched("1.2.3.99", from_archive=moving, by=doctor)
+    assert retrieval.status == "failed"
+    assert retrieval.reason
+
+
 def test_the_secret_of_an_archive_comes_from_the_environment_alone(site, doctor, filled):
     archive = make_archive("dicomweb", site, doctor, filled)
     archive.secret_name = "CXR_PACS_NOWHERE"
