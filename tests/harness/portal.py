@@ -124,13 +124,16 @@ def production_environment(folder: Path, *, database_url: str, redis_url: str, *
 def production_service(
     name: str, env: Mapping[str, str], folder: Path, *, port: int = 0
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """One of web, worker, beat: the command of ``docker-compose.yml``, ready when its own health check would say so."""
+    """One of web, worker, beat and dicom-listener: the command of ``docker-compose.yml``, ready when its health check would say
+    so.
+    """
     log = folder / f"{name}.log"
     environment = {**env, "PORT": str(port)}
     signs = {
         "web": lambda: accepts(port),
         "worker": lambda: "ready." in log.read_text(),
         "beat": lambda: "beat: Starting" in log.read_text(),
+        "dicom-listener": lambda: accepts(int(env["CXR_DICOM_PORT"])),
     }
     command = compose_service(name)["command"]
     with running(command, log=log, ready=signs[name], env=environment, cwd=ROOT) as process:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,7 +12,10 @@ import time
 import pytest
 import requests
 
+from ml.phantom import phantom_dicom
+from tests.harness.binaries import require
 from tests.harness.portal import ROOT, PortalProcess, start_portal, until
+from tests.harness.processes import accepts, free_port
 
 pytestmark = pytest.mark.xdist_group("embedded")
 
@@ -122,3 +126,49 @@ def test_a_worker_that_dies_stops_the_portal_and_is_named(tmp_path):
         assert portal.process.wait(20) == 1
         assert "The worker process ended (exit code -9)." in (tmp_path / "supervisor.log").read_text()
         until(lambda: _gone(processes), "the end of all processes", seconds=5)
+
+
+LET_IN = """
+from diagnosis.models import PacsPeer, Site, User
+from diagnosis.services.accounts import membership_set, system_user
+site = Site.objects.first()
+account = User.objects.create(username="room-2")
+membership_set(actor=system_user(), user=account, site=site, role="doctor")
+PacsPeer.objects.create(
+    site=site, name="Room 2", account=account, ae_title="ROOM2", may_send=True, networks="127.0.0.1"
+)
+"""
+
+
+def _opinions(portal: PortalProcess) -> set[str]:
+    """How far the second opinions on what came from the X-ray room are."""
+    with contextlib.closing(sqlite3.connect(portal.var_dir / "db.sqlite3")) as connection:
+        return {
+            status
+            for (status,) in connection.execute(
+                "SELECT prediction.status FROM diagnosis_prediction prediction JOIN diagnosis_image image "
+                "ON image.id = prediction.image_id WHERE image.road = 'c_store'"
+            )
+        }
+
+
+def test_a_site_that_names_a_port_gets_the_listener_and_what_comes_is_analysed_when_it_is_quiet(tmp_path):
+    store = require("storescu")
+    port, chest = free_port(), tmp_path / "chest.dcm"
+    chest.write_bytes(phantom_dicom(5, patient_id="DIMSE-1", study_instance_uid="1.2.3.4"))
+    said = {"CXR_DICOM_PORT": str(port), "CXR_STUDY_QUIET_SECONDS": "1", "CXR_DICOM_AE_TITLE": "WARD"}
+    with start_portal(tmp_path / "var", said) as portal:
+        assert accepts(port)  # From the moment on at which it says that it runs.
+        portal.manage("shell", "--verbosity", "0", "-c", LET_IN)
+        command = [store, "-aet", "ROOM2", "-aec", "WARD", "127.0.0.1", str(port), str(chest)]
+        subprocess.run(command, check=True, timeout=60)
+        until(lambda: _opinions(portal) & {"done", "refused"}, "the second opinion on what was pushed")
+        processes = _descendants(portal.process.pid)
+        portal.process.send_signal(signal.SIGINT)
+        assert portal.process.wait(30) == 0
+        until(lambda: _gone(processes), "the end of all processes", seconds=5)
+
+
+def test_without_a_port_there_is_no_listener(portal: PortalProcess):
+    assert not any("dicom_listener" in _processes()[pid][1] for pid in _descendants(portal.process.pid))
+    assert not (portal.var_dir / "log" / "dicom-listener.log").exists()
