@@ -1,0 +1,131 @@
+"""What becomes of each attribute of a de-identified file: PS3.15 Table E.1-1 as data, and what is stricter here.
+
+The page, the document and the code that writes the file all read these rules; there is no second list.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c
+from pydicom.datadict import (
+    DicomDictionary,
+    dictionary_description,
+    dictionary_is_retired,
+    dictionary_keyword,
+    dictionary_VR,
+)
+from pydicom.tag import BaseTag, Tag
+
+#: The edition of PS3.15 whose table is applied.
+EDITION = "2026c"
+
+
+class Action(StrEnum):
+    """What is done to an attribute, worded for people."""
+
+    REMOVE = "removed"
+    EMPTY = "emptied"
+    REPLACE = "replaced by a fixed value"
+    REPLACE_UID = "replaced by another UID"
+    CLEAN_ITEMS = "kept, its items cleaned by the same rules"
+    KEEP = "kept"
+
+
+#: The lists of the library by their code in the table (PS3.15 Table E.1-1a), and what is chosen where the standard leaves a choice:
+#: what keeps the file valid for the most kinds of objects. Z/D is emptied, not replaced: one made-up Patient ID for everybody would
+#: make one patient of all. None of the Z/D attributes is of type 1 in the X-ray objects (PS3.3 A.2, A.8, A.26).
+_CHOICES: Mapping[str, tuple[str, Action]] = {
+    "X_TAGS": ("X", Action.REMOVE),
+    "Z_TAGS": ("Z", Action.EMPTY),
+    "D_TAGS": ("D", Action.REPLACE),
+    "U_TAGS": ("U", Action.REPLACE_UID),
+    "Z_D_TAGS": ("Z/D", Action.EMPTY),
+    "X_Z_TAGS": ("X/Z", Action.EMPTY),
+    "X_D_TAGS": ("X/D", Action.REPLACE),
+    "X_Z_D_TAGS": ("X/Z/D", Action.REPLACE),
+    "X_Z_U_STAR_TAGS": ("X/Z/U*", Action.CLEAN_ITEMS),
+}
+#: Curves and overlays: the table removes their data, here the whole repeating groups go (PS3.5 7.6).
+_GRAPHICS_GROUPS = (0x5000, 0x6000)
+#: Value representations of persons, moments and ages: what the table does not name of these is removed too.
+_PERSONAL_VRS = frozenset({"PN", "DA", "DT", "TM", "AS"})
+#: Free text that the standard has retired: nobody maintains what belongs into it.
+_TEXT_VRS = frozenset({"AE", "LO", "LT", "SH", "ST", "UC", "UR", "UT"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rule:
+    """``code`` is that of Table E.1-1; empty for an attribute that the table does not name."""
+
+    action: Action
+    code: str = ""
+    why: str = ""
+
+
+PRIVATE = Rule(Action.REMOVE, "X", "private attribute")
+UNKNOWN = Rule(Action.REMOVE, "", "unknown to the data dictionary")
+GROUP_LENGTH = Rule(Action.REMOVE, "", "group length, retired")
+GRAPHICS = Rule(Action.REMOVE, "X", "curves and overlays, which may hold text")
+PERSONAL = Rule(Action.REMOVE, "", "a person, a moment or an age; stricter than the table")
+RETIRED_TEXT = Rule(Action.REMOVE, "", "retired free text; stricter than the table")
+KEPT = Rule(Action.KEEP)
+
+
+@functools.cache
+def listed() -> Mapping[int, Rule]:
+    """Table E.1-1 by tag, without its repeating groups."""
+    return {
+        Tag(tag): Rule(action, code)
+        for name, (code, action) in _CHOICES.items()
+        for tag in getattr(dicomfields_2026c, name)
+        if len(tag) == 2
+    }
+
+
+def rule_of(tag: BaseTag) -> Rule:
+    """What becomes of the attribute, wherever in the data set it is."""
+    if tag.is_private:
+        return PRIVATE
+    if tag.group & 0xFF00 in _GRAPHICS_GROUPS:
+        return GRAPHICS
+    if tag in listed():
+        return listed()[tag]
+    if tag.element == 0:
+        return GROUP_LENGTH
+    try:
+        vr = dictionary_VR(tag)
+    except KeyError:
+        return UNKNOWN
+    if vr in _PERSONAL_VRS:
+        return PERSONAL
+    if vr in _TEXT_VRS and dictionary_is_retired(tag):
+        return RETIRED_TEXT
+    return KEPT
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AttributeRule:
+    """One attribute for a table that people read; ``tag`` as (gggg,eeee)."""
+
+    tag: str
+    name: str
+    keyword: str
+    rule: Rule
+
+
+def attribute_rules() -> Iterator[AttributeRule]:
+    """Every attribute of the table and of the data dictionary, by tag."""
+    for tag in sorted({*listed(), *DicomDictionary}):
+        yield attribute_rule(Tag(tag))
+
+
+def attribute_rule(tag: BaseTag) -> AttributeRule:
+    try:
+        name, keyword = dictionary_description(tag), dictionary_keyword(tag)
+    except KeyError:
+        name, keyword = "Newer than the data dictionary", ""
+    return AttributeRule(f"({tag.group:04X},{tag.element:04X})", name, keyword, rule_of(tag))
