@@ -18,7 +18,8 @@ BUILT := static/build/.stamp
 DEPLOY_CHECK_ENV = CXR_MODE=production ALLOWED_HOSTS=portal.example DATABASE_URL=postgres://portal@localhost/portal \
 	REDIS_URL=redis://localhost/0 EMAIL_URL=submission://mail.example CXR_TRUSTED_PROXY_COUNT=1 \
 	SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
-	AUDIT_HMAC_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')
+	AUDIT_HMAC_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
+	DEIDENTIFICATION_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

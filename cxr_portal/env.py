@@ -39,6 +39,7 @@ class Environment:
     static_dir: Path
     secret_key: str
     audit_hmac_key: str
+    deidentification_key: str
     database: dict[str, Any]
     redis_url: str | None
     """``None`` in the embedded mode: the broker is a folder and the cache is files."""
@@ -169,6 +170,7 @@ def _read(env: FileAwareEnv) -> Environment:
         static_dir=env.path("CXR_STATIC_DIR", var_dir / "static").absolute(),
         secret_key=secret("SECRET_KEY"),
         audit_hmac_key=secret("AUDIT_HMAC_KEY"),
+        deidentification_key=secret("DEIDENTIFICATION_KEY"),
         database=_database(database_url) if database_url else _sqlite(var_dir / "db.sqlite3"),
         redis_url=env.str(
             "REDIS_URL", validate=_scheme("redis", "rediss", "unix"), **no_default_in_production(None)

@@ -64,6 +64,7 @@ def clean_environment(**own: str) -> dict[str, str]:
         "REDIS_URL",
         "SECRET_KEY",
         "AUDIT_HMAC_KEY",
+        "DEIDENTIFICATION_KEY",
         "ALLOWED_HOSTS",
     )
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | own
@@ -113,6 +114,7 @@ def production_environment(folder: Path, *, database_url: str, redis_url: str, *
         "REDIS_URL": redis_url,
         "SECRET_KEY": secrets.token_urlsafe(50),
         "AUDIT_HMAC_KEY": secrets.token_urlsafe(50),
+        "DEIDENTIFICATION_KEY": secrets.token_urlsafe(50),
         "ALLOWED_HOSTS": PRODUCTION_HOST,
         "EMAIL_URL": f"file:///{folder / 'mail'}",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",

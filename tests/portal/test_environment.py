@@ -17,6 +17,7 @@ PRODUCTION = {
     "CXR_MODE": "production",
     "SECRET_KEY": secrets.token_urlsafe(50),
     "AUDIT_HMAC_KEY": secrets.token_urlsafe(50),
+    "DEIDENTIFICATION_KEY": secrets.token_urlsafe(50),
     "DATABASE_URL": "postgres://portal:secret@db:5432/portal",
     "REDIS_URL": "redis://redis:6379/0",
     "EMAIL_URL": "submission://mail.example",

@@ -1,4 +1,6 @@
-"""The de-identified copy that a hospital may have stored in place of what came. Needs no Django: it runs in the decoder's process."""
+"""The de-identified copy that a hospital may have stored in place of what came. Needs no Django: it runs in the decoder's
+process.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ REFUSALS = {
         "reliably. It was not stored. Save the picture as PNG, or send the DICOM file."
     ),
     "not_deidentified": (
-        "This hospital stores de-identified copies alone, and of this file none could be made that surely shows the same picture. "
-        "It was not stored. Export it again; if that does not help, tell an administrator."
+        "This hospital stores de-identified copies alone, and of this file none could be made that surely shows the same "
+        "picture. It was not stored. Export it again; if that does not help, tell an administrator."
     ),
 }
 
@@ -45,8 +47,8 @@ class DeidentifiedCopy:
 def deidentify(content: bytes, key: bytes, limits: Limits, *, is_shown: bool) -> DeidentifiedCopy:
     """The copy without what identifies the patient in its metadata; what is burnt into the picture stays.
 
-    ``key`` is the secret of the hospital's UIDs: the same UID becomes the same other one in all its files. Where ``is_shown``, the
-    copy shows the same picture to the last pixel, or is none. Raises ``ImageRefused``.
+    ``key`` is the secret of the hospital's UIDs: the same UID becomes the same other one in all its files. Where ``is_shown``,
+    the copy shows the same picture to the last pixel, or is none. Raises ``ImageRefused``.
     """
     match sniff(content):
         case FileKind.DICOM:

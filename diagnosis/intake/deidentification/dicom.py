@@ -53,7 +53,7 @@ def replaced_uid(value: str, key: bytes) -> str:
 
 
 def deidentify_dicom(content: bytes, key: bytes, limits: Limits) -> bytes:
-    """The file by the basic profile, in its own transfer syntax, its pixel data to the last byte but for comments in a codestream.
+    """The file by the basic profile, in its own transfer syntax; of its pixel data only comments in a codestream change.
 
     Raises whatever pydicom raises on damage.
     """

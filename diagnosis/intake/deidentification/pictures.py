@@ -29,12 +29,12 @@ SEGMENTS_KEPT = ((0xE0, b"JFIF\x00"), (0xEE, b"Adobe"), (0xE8, b"mrfx"))
 EXIF_ORIENTATION = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00\x12\x01\x03\x00\x01\x00\x00\x00%c\x00\x00\x00\x00\x00\x00\x00"
 
 
-class UnknownStructure(ValueError):
+class UnknownStructureError(ValueError):
     """The file is not built as its format says, so what is metadata in it cannot be told."""
 
 
 def clean_png(content: bytes) -> bytes:
-    """The file with the chunks of ``PNG_KEPT`` alone, and nothing behind its end. Raises ``UnknownStructure``."""
+    """The file with the chunks of ``PNG_KEPT`` alone, and nothing behind its end. Raises ``UnknownStructureError``."""
     orientation = _orientation(content)
     parts = [PNG_SIGNATURE]
     for kind, chunk in _png_chunks(content):
@@ -57,7 +57,7 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
         if kind == b"IEND":
             return
         position = end
-    raise UnknownStructure("PNG without an end")
+    raise UnknownStructureError("PNG without an end")
 
 
 def _png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -65,7 +65,7 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def clean_jpeg(content: bytes) -> bytes:
-    """The file with its application and comment segments blanked, and nothing behind its end. Raises ``UnknownStructure``."""
+    """The file with its application and comment segments blanked, and nothing behind its end. Raises ``UnknownStructureError``."""
     orientation = _orientation(content)
     cleaned = bytearray(content)
     end = blank_jpeg(cleaned, exif=EXIF_ORIENTATION % orientation if orientation else b"")
@@ -83,7 +83,7 @@ def blank_jpeg(stream: bytearray, start: int = 0, *, exif: bytes = b"") -> int:
     """Zero, in place, what application and comment segments say in a JPEG or JPEG-LS codestream; return where it ends.
 
     Lengths stay, and so does every offset into the file. ``exif`` is written into the first segment of Exif or XMP. Raises
-    ``UnknownStructure``.
+    ``UnknownStructureError``.
     """
     stop, position = len(stream), start
     while True:
@@ -92,16 +92,16 @@ def blank_jpeg(stream: bytearray, start: int = 0, *, exif: bytes = b"") -> int:
         position += 2
         if marker == EOI:
             if exif:
-                raise UnknownStructure("no room for the orientation")
+                raise UnknownStructureError("no room for the orientation")
             return position
         if marker == SOI or marker in STANDALONE:
             continue
         if position + 2 > stop:
-            raise UnknownStructure("a segment without its length")
+            raise UnknownStructureError("a segment without its length")
         (length,) = struct.unpack_from(">H", stream, position)
         end = position + length
         if length < 2 or end > stop:
-            raise UnknownStructure("a segment that is not whole")
+            raise UnknownStructureError("a segment that is not whole")
         first = position + 2
         if marker == COM or (marker in APPLICATION and not _is_kept(stream, marker, first)):
             blank = bytes(end - first)
@@ -122,13 +122,13 @@ def _next_marker(stream: bytearray, position: int) -> int:
         if code >= 0x80 and code != 0xFF and code not in STANDALONE:
             return position
         position += 1
-    raise UnknownStructure("JPEG without an end")
+    raise UnknownStructureError("JPEG without an end")
 
 
 def blank_jpeg_2000(stream: bytearray, start: int) -> int:
     """Zero, in place, the comments in the headers of a JPEG 2000 codestream (T.800 A.9.2); return where it ends.
 
-    Raises ``UnknownStructure``.
+    Raises ``UnknownStructureError``.
     """
     stop = len(stream)
     position, tile_end = start + 2, stop  # Behind SOC.
@@ -141,12 +141,12 @@ def blank_jpeg_2000(stream: bytearray, start: int) -> int:
             continue
         end = position + 2 + length
         if marker < 0xFF4F or length < 2 or end > stop:
-            raise UnknownStructure("JPEG 2000 with a segment that is not whole")
+            raise UnknownStructureError("JPEG 2000 with a segment that is not whole")
         if marker == 0xFF90:  # SOT: Psot is the length of the tile-part, 0 for the last one
             (psot,) = struct.unpack_from(">I", stream, position + 6)
             tile_end = position + psot if psot else stop
             if not end <= tile_end <= stop:
-                raise UnknownStructure("JPEG 2000 with a tile that is not whole")
+                raise UnknownStructureError("JPEG 2000 with a tile that is not whole")
         if marker == 0xFF64:  # COM; the two bytes of Rcom say of what kind
             stream[position + 6 : end] = bytes(max(0, end - position - 6))
         position = end
@@ -155,7 +155,7 @@ def blank_jpeg_2000(stream: bytearray, start: int) -> int:
 
 def blank_codestreams(stream: bytearray) -> None:
     """Zero, in place, what is no picture in JPEG, JPEG-LS or JPEG 2000 codestreams that follow each other; other codecs have no
-    room for it. Raises ``UnknownStructure``.
+    room for it. Raises ``UnknownStructureError``.
     """
     position = 0
     while position < len(stream):

@@ -35,9 +35,9 @@ class Action(StrEnum):
     KEEP = "kept"
 
 
-#: The lists of the library by their code in the table (PS3.15 Table E.1-1a), and what is chosen where the standard leaves a choice:
-#: what keeps the file valid for the most kinds of objects. Z/D is emptied, not replaced: one made-up Patient ID for everybody would
-#: make one patient of all. None of the Z/D attributes is of type 1 in the X-ray objects (PS3.3 A.2, A.8, A.26).
+#: The lists of the library by their code in the table (PS3.15 Table E.1-1a), and what is chosen where the standard leaves a
+#: choice: what keeps the file valid for the most kinds of objects. Z/D is emptied, not replaced: one made-up Patient ID for
+#: everybody would make one patient of all. None of the Z/D attributes is of type 1 in the X-ray objects (PS3.3 A.2, A.8, A.26).
 _CHOICES: Mapping[str, tuple[str, Action]] = {
     "X_TAGS": ("X", Action.REMOVE),
     "Z_TAGS": ("Z", Action.EMPTY),
