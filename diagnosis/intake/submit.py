@@ -14,10 +14,21 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 
 from diagnosis import policies
-from diagnosis.errors import Conflict, PersonError
+from diagnosis.errors import Conflict, PatientDiffers, PersonError, StudyOfOtherPatient
 from diagnosis.intake.receive import receive_file, shown_name
-from diagnosis.models import ImageKind, IncomingFile, Patient, Priority, Road, Site, User
+from diagnosis.models import (
+    HeldReason,
+    ImageKind,
+    IncomingFile,
+    Patient,
+    Priority,
+    Road,
+    Site,
+    Study,
+    User,
+)
 from diagnosis.services.arrivals import PatientNotNamed
+from diagnosis.services.held import held_already
 from diagnosis.services.patients import PatientIdentity, patient_identify, patient_identify_or_create
 from diagnosis.services.studies import (
     SAME_BYTES,
@@ -25,7 +36,9 @@ from diagnosis.services.studies import (
     Receipt,
     file_duplicate,
     file_refuse,
+    held_receipt,
     incoming_file_discard,
+    incoming_file_hold,
     stored_twin,
     study_submit,
 )
@@ -34,6 +47,14 @@ logger = logging.getLogger(__name__)
 
 TECHNICAL_ERROR = "technical_error"
 SENT_TWICE = "This file was sent twice. Nothing was stored twice."
+
+
+class Contradiction(Exception):  # noqa: N818  Named for what the file is in.
+    """A file's own header contradicts the record, or cannot be true; ``error`` is what would be said to who can correct it."""
+
+    def __init__(self, code: HeldReason, error: Exception, *, patient: Patient | None = None) -> None:
+        super().__init__()
+        self.code, self.error, self.patient = code, error, patient
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +78,10 @@ class Submission:
 
 
 def files_submit(submission: Submission, uploads: Sequence[UploadedFile]) -> list[Receipt]:
-    """Store ``uploads``, and say of each, in their order, whether it was stored, is a duplicate or was refused, and why.
+    """Store ``uploads``, and say of each, in their order, whether it was stored, is a duplicate, is held or was refused, and why.
 
-    The PNG and JPEG files make one study. One bad file never stops the others, and nothing is kept of a refused one.
+    The PNG, JPEG and TIFF files make one study. One bad file never stops the others, and nothing is kept of a refused one. A
+    DICOM file whose own header contradicts the record is held for an administrator, as on the roads where nobody looks.
     Raises, before any file is looked at, ``PermissionDenied``, ``PatientDiffers`` and ``ValidationError`` for what is wrong
     with all of them.
     """
@@ -108,6 +130,8 @@ def _store(submission: Submission, waiting: Sequence[Receipt]) -> list[Receipt]:
             stored = _submit(submission, files)
     except Conflict as error:
         return [_stored_meanwhile(submission, receipt, error) for receipt in waiting]
+    except Contradiction as found:
+        return [_hold(submission, receipt, found) for receipt in waiting]
     except Exception as error:  # noqa: BLE001  As above.
         for receipt in waiting:
             _discard(submission, receipt)
@@ -120,30 +144,74 @@ def _store(submission: Submission, waiting: Sequence[Receipt]) -> list[Receipt]:
 
 @transaction.atomic
 def _submit(submission: Submission, files: Sequence[IncomingFile]) -> list[Receipt]:
-    patient = submission.patient
-    if patient is None:
-        identity = submission.identity or PatientIdentity.from_header(files[0].header)
-        if identity is None:
-            raise PatientNotNamed(
-                "The file does not say whose image it is. Send the patient with it: the record number, or an existing patient."
-            )
-        patient = patient_identify_or_create(
+    patient = submission.patient or _identified(submission, files[0])
+    try:
+        return study_submit(
+            actor=submission.actor,
+            patient=patient,
+            # Copies: a deleted instance forgets its key even when the transaction is rolled back.
+            files=[copy.copy(incoming) for incoming in files],
+            performed_at=submission.performed_at,
+            study_description=submission.study_description,
+            accession_number=submission.accession_number,
+            priority=submission.priority,
+            differences_accepted=submission.differences_accepted,
+        )
+    except PatientDiffers as error:
+        raise Contradiction(HeldReason.PATIENT_DIFFERS, error, patient=patient) from error
+    except StudyOfOtherPatient as error:
+        uid = files[0].header["study_instance_uid"]
+        owner = Study.objects.select_related("patient").get(site=submission.site, study_instance_uid=uid)
+        raise Contradiction(HeldReason.STUDY_OF_OTHER_PATIENT, error, patient=owner.patient) from error
+
+
+def _identified(submission: Submission, incoming: IncomingFile) -> Patient:
+    in_file = None if submission.identity else PatientIdentity.from_header(incoming.header)
+    identity = submission.identity or in_file
+    if identity is None:
+        raise PatientNotNamed(
+            "The file does not say whose image it is. Send the patient with it: the record number, or an existing patient."
+        )
+    try:
+        return patient_identify_or_create(
             actor=submission.actor,
             site=submission.site,
             identity=identity,
             differences_accepted=submission.differences_accepted,
         )
-    return study_submit(
-        actor=submission.actor,
-        patient=patient,
-        # Copies: a deleted instance forgets its key even when the transaction is rolled back.
-        files=[copy.copy(incoming) for incoming in files],
-        performed_at=submission.performed_at,
-        study_description=submission.study_description,
-        accession_number=submission.accession_number,
-        priority=submission.priority,
-        differences_accepted=submission.differences_accepted,
-    )
+    except (PatientDiffers, ValidationError) as error:
+        if in_file is None:
+            raise
+        on_record = Patient.objects.filter(site=submission.site, mrn=in_file.mrn).first()
+        code = HeldReason.PATIENT_DIFFERS if on_record else HeldReason.PATIENT_INVALID
+        raise Contradiction(code, error, patient=on_record) from error
+
+
+def _hold(submission: Submission, receipt: Receipt, found: Contradiction) -> Receipt:
+    """Hold the file. Refuse it where a person can do better: its sender, whose two statements contradict each other and nobody
+    on record; and its uploader, for whom it waited before and goes on waiting.
+    """
+    incoming = receipt.incoming
+    # One who was new with this file went with the transaction.
+    on_record = found.patient and Patient.objects.filter(pk=found.patient.pk).first()
+    if (
+        incoming is None
+        or receipt.was_waiting
+        or (found.code != HeldReason.PATIENT_INVALID and on_record is None)
+    ):
+        _discard(submission, receipt)
+        return _refuse(submission, receipt.file_name, found.error)
+    try:
+        held = incoming_file_hold(
+            actor=submission.actor, incoming=incoming, code=found.code, patient=on_record
+        )
+    except IntegrityError as error:
+        _discard(submission, receipt)
+        known = held_already(site=submission.site, sha256=incoming.sha256)
+        if known is None:
+            return _refuse(submission, receipt.file_name, error)
+        held = known
+    return held_receipt(receipt.file_name, held)
 
 
 def _stored_meanwhile(submission: Submission, receipt: Receipt, conflict: Conflict) -> Receipt:

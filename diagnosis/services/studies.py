@@ -145,6 +145,21 @@ def incoming_file_discard(*, actor: User, incoming: IncomingFile) -> None:
 
 
 @transaction.atomic
+def incoming_file_hold(
+    *, actor: User, incoming: IncomingFile, code: HeldReason, patient: Patient | None
+) -> HeldFile:
+    """Hold a file that was to be stored at once, and that contradicts ``patient``: an administrator decides.
+
+    Raises ``IntegrityError`` where the same bytes were held at the same moment.
+    """
+    policies.require(actor, policies.Act.UPLOAD, incoming.site)
+    _require_waiting(actor, [incoming])
+    held = file_hold(actor=actor, received=incoming, code=code, patient=patient)
+    incoming.delete()
+    return held
+
+
+@transaction.atomic
 def study_submit(
     *,
     actor: User,

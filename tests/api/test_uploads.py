@@ -7,9 +7,18 @@ from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError
 
-from diagnosis.intake import submit
+from diagnosis.intake import receive, submit
 from diagnosis.intake.receive import receive_file
-from diagnosis.models import AuditEvent, Image, IncomingFile, OutboxMessage, Patient, Prediction, Study
+from diagnosis.models import (
+    AuditEvent,
+    HeldFile,
+    Image,
+    IncomingFile,
+    OutboxMessage,
+    Patient,
+    Prediction,
+    Study,
+)
 from diagnosis.services.accounts import membership_set, system_user
 from diagnosis.services.audit import first_broken_event
 from ml.phantom import phantom_dicom, phantom_jpeg, phantom_png
@@ -67,6 +76,7 @@ def test_a_dicom_file_names_its_own_patient_who_is_created(api, site, stored_fil
         "image": str(image.pk),
         "study": str(image.study_id),
         "patient": str(patient.pk),
+        "held": None,
     }
     assert (patient.mrn, patient.person_name, patient.sex) == ("MRN-1", "Example^Ana", "F")
     assert (patient.birth_date, patient.site) == (dt.date(1960, 1, 2), site)
@@ -140,7 +150,7 @@ def test_the_same_record_number_with_another_name_stores_nothing_until_a_person_
     assert patient.person_name == "Example^Ana"
 
 
-def test_a_file_that_names_somebody_else_is_refused_and_the_others_are_stored(
+def test_a_file_that_names_somebody_else_is_held_and_the_others_are_stored(
     api, patient, stored_files, django_capture_on_commit_callbacks
 ):
     with django_capture_on_commit_callbacks(execute=True):
@@ -151,17 +161,101 @@ def test_a_file_that_names_somebody_else_is_refused_and_the_others_are_stored(
             patient=str(patient.pk),
         )
     assert response.status_code == 201
-    assert results(response) == [("hers.dcm", "stored", ""), ("not hers.dcm", "refused", "patient_differs")]
+    assert results(response) == [("hers.dcm", "stored", ""), ("not hers.dcm", "held", "patient_differs")]
     assert not IncomingFile.objects.exists()
-    image = Image.objects.get()
-    assert stored_files() == sorted(image.stored_names)
+    image, held = Image.objects.get(), HeldFile.objects.get()
+    assert stored_files() == sorted([*image.stored_names, *held.stored_names])
+
+
+CONTRADICTIONS = {
+    "a name": (dicom(2, patient_name="Other^Olga"), {}, "patient_differs"),
+    "a birth date": (dicom(2, patient_birth_date="19010203"), {}, "patient_differs"),
+    "another number than the sender names": (
+        dicom(2, patient_id="MRN-9"),
+        {"mrn": "MRN-1"},
+        "patient_differs",
+    ),
+    "a study of somebody else": (
+        dicom(2, patient_id="MRN-2", patient_name="Other^Olga", study_instance_uid="1.2.5"),
+        {},
+        "study_of_other_patient",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CONTRADICTIONS)
+def test_what_contradicts_the_record_is_held_for_a_person_and_never_merged(
+    api, patient, what, django_capture_on_commit_callbacks
+):
+    Patient.objects.filter(pk=patient.pk).update(birth_date="1960-01-02")
+    assert upload(api, dicom(1, study_instance_uid="1.2.5")).status_code == 201
+    content, said, code = CONTRADICTIONS[what]
+    with django_capture_on_commit_callbacks(execute=True):
+        response = upload(api, content, **said)
+    held = HeldFile.objects.get()
+    [result] = response.json()["results"]
+    assert response.status_code == 202
+    assert (result["status"], result["code"], result["held"]) == ("held", code, str(held.pk))
+    assert "administrator" in result["reason"]
+    assert (held.patient, held.road, held.file.read()) == (patient, "api", content)
+    assert not IncomingFile.objects.exists()
+    assert Image.objects.count() == Patient.objects.count() == 1
+    patient.refresh_from_db()
+    assert patient.person_name == "Example^Ana"
+    actions = list(AuditEvent.objects.order_by("seq").values_list("action", flat=True))
+    assert actions[-2:] == ["file_received", "file_held"]
+
+
+def test_a_held_file_that_is_sent_again_stays_one_held_file(api, patient):
+    answers = [upload(api, dicom(2, patient_name="Other^Olga")) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json() == answers[1].json()
+    assert HeldFile.objects.count() == 1
+
+
+def test_of_two_who_send_the_same_contradiction_at_the_same_moment_both_are_told_of_one_held_file(
+    api, patient, monkeypatch, stored_files, django_capture_on_commit_callbacks
+):
+    content = dicom(2, patient_name="Other^Olga")
+    first = upload(api, content).json()["results"][0]["held"]
+    monkeypatch.setattr(receive, "held_already", lambda **_: None)  # As it is seen before the other commits.
+    before = stored_files()
+    with django_capture_on_commit_callbacks(execute=True):
+        response = upload(api, content)
+    assert (response.status_code, response.json()["results"][0]["held"]) == (202, first)
+    assert stored_files() == before
+    assert not IncomingFile.objects.exists()
+
+
+def test_a_sender_who_contradicts_the_file_about_somebody_new_is_told_so_and_nothing_is_kept(
+    api, stored_files, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        response = upload(api, dicom(patient_id="MRN-1"), mrn="N-7", person_name="New^Nora")
+    assert results(response) == [("chest.dcm", "refused", "patient_differs")]
+    assert nothing_is_left(stored_files)
+    assert not Patient.objects.exists()
+
+
+def test_a_person_who_has_compared_stores_it_at_once(api, patient):
+    response = upload(api, dicom(2, patient_name="Other^Olga"), accept_differences="true")
+    assert results(response) == [("chest.dcm", "stored", "")]
+    assert not HeldFile.objects.exists()
+
+
+def test_what_waits_on_the_page_goes_on_waiting_where_the_person_sees_both(api, doctor, site, patient):
+    content = dicom(2, patient_name="Other^Olga")
+    waiting = receive_file(actor=doctor, site=site, upload=SimpleUploadedFile("w.dcm", content)).incoming
+    assert results(upload(api, ("w.dcm", content))) == [("w.dcm", "refused", "patient_differs")]
+    assert IncomingFile.objects.get() == waiting
+    assert not HeldFile.objects.exists()
 
 
 def test_of_a_refused_file_nothing_stays_on_the_disk(
     api, patient, stored_files, django_capture_on_commit_callbacks
 ):
     with django_capture_on_commit_callbacks(execute=True):
-        response = upload(api, dicom(2, patient_name="Other^Olga"), patient=str(patient.pk))
+        response = upload(api, dicom(2, patient_id="", patient_name=""))
     assert response.status_code == 422
     assert nothing_is_left(stored_files)
     actions = list(AuditEvent.objects.order_by("seq").values_list("action", flat=True))
@@ -189,8 +283,8 @@ def test_a_dicom_file_without_a_record_number_is_refused_unless_the_patient_is_n
 
 def test_a_header_with_a_birth_date_in_the_future_makes_no_patient(api):
     response = upload(api, dicom(patient_birth_date="29990101"))
-    assert results(response) == [("chest.dcm", "refused", "invalid")]
-    assert "birth date lies in the future" in response.json()["results"][0]["reason"]
+    assert results(response) == [("chest.dcm", "held", "patient_invalid")]
+    assert "a birth date in the future" in response.json()["results"][0]["reason"]
     assert not Patient.objects.exists()
 
 

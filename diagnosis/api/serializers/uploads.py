@@ -83,6 +83,10 @@ class FileResultSerializer(serializers.Serializer[Any]):
     )
     study = serializers.UUIDField(allow_null=True)
     patient = serializers.UUIDField(allow_null=True)
+    held = serializers.UUIDField(
+        allow_null=True,
+        help_text="The held file, by which an administrator finds it. To send it again changes nothing.",
+    )
 
 
 class UploadResultSerializer(serializers.Serializer[Any]):

@@ -77,6 +77,7 @@ def _result(receipt: Receipt) -> dict[str, Any]:
         "image": image.pk if image else None,
         "study": image.study_id if image else None,
         "patient": image.study.patient_id if image else None,
+        "held": receipt.held.pk if receipt.held else None,
     }
 
 
