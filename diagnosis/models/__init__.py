@@ -8,6 +8,7 @@ from diagnosis.models.image import (
     ImageKind,
     IncomingFile,
     NotAnalysed,
+    ReceivedFile,
     Road,
     StoredFile,
 )
@@ -25,7 +26,7 @@ from diagnosis.models.patient import Patient, Sex
 from diagnosis.models.prediction import FINAL_STATUSES, Prediction, PredictionStatus
 from diagnosis.models.resumable_upload import ResumableUpload, UploadState
 from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review
-from diagnosis.models.site import Site
+from diagnosis.models.site import Deidentification, Site
 from diagnosis.models.study import Priority, Study, StudyStatus
 from diagnosis.models.symptom_note import Exposure, Severity, Symptom, SymptomCode, SymptomNote, Vaccination
 from diagnosis.models.user import Membership, Role, User
@@ -41,6 +42,7 @@ __all__ = [
     "AuditHead",
     "Decision",
     "DecodeCrash",
+    "Deidentification",
     "Exposure",
     "HeldFile",
     "HeldReason",
@@ -63,6 +65,7 @@ __all__ = [
     "PredictionStatus",
     "Priority",
     "QueryProtocol",
+    "ReceivedFile",
     "ResumableUpload",
     "RetrievalStatus",
     "RetrieveMethod",

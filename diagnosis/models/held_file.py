@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from django.db import models
 
-from diagnosis.models.image import StoredFile, stored_file_constraints
+from diagnosis.models.image import ReceivedFile, stored_file_constraints
 
 
 class HeldReason(models.TextChoices):
@@ -41,7 +41,7 @@ class HeldResolution(models.TextChoices):
     DISCARDED = "discarded", "Discarded"
 
 
-class HeldFile(StoredFile):
+class HeldFile(ReceivedFile):
     """A file in quarantine. The row stays when it is resolved; a discarded one keeps no bytes."""
 
     reason_code = models.CharField(max_length=32, choices=HeldReason)

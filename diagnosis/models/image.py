@@ -63,7 +63,7 @@ NOT_ANALYSED_SENTENCES: Mapping[NotAnalysed, str] = {
 
 
 class StoredFile(models.Model):
-    """One file in private storage with its two renderings. ``sha256`` is of the bytes as they came.
+    """One file in private storage with its two renderings. ``sha256`` is of the bytes as they came, ``size`` of what is stored.
 
     What cannot be shown (a report, several frames) has no renderings, and neither rows nor columns where it holds no picture.
     """
@@ -78,6 +78,11 @@ class StoredFile(models.Model):
     )
     kind = models.CharField(max_length=8, choices=ImageKind)
     sha256 = models.CharField(max_length=64)
+    stored_sha256 = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="Of the de-identified copy that is stored; empty where the file is stored as it came.",
+    )
     size = models.PositiveBigIntegerField(help_text="Bytes.")
     rows = models.PositiveIntegerField(null=True)
     columns = models.PositiveIntegerField(null=True)
@@ -111,6 +116,11 @@ class StoredFile(models.Model):
             field.name: getattr(self, field.name) for field in StoredFile._meta.fields if field.name != "id"
         }
         return {**values, **{name: values[name].name for name in ("file", "preview", "thumbnail")}}
+
+    @property
+    def is_deidentified(self) -> bool:
+        """Whether a de-identified copy is stored in place of what came."""
+        return bool(self.stored_sha256)
 
     @property
     def is_shown(self) -> bool:
@@ -149,7 +159,28 @@ def stored_file_constraints(prefix: str) -> list[models.BaseConstraint]:
     ]
 
 
-class IncomingFile(StoredFile):
+class ReceivedFile(StoredFile):
+    """A file about which a person is to decide. Where a de-identified copy is stored, ``header`` keeps what came says of its
+    patient until then, and bears the UIDs of the copy.
+    """
+
+    stored_header = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What the de-identified copy says; empty where there is none, and for PNG and JPEG.",
+    )
+
+    class Meta:
+        abstract = True
+
+    @property
+    def header_to_keep(self) -> dict[str, Any]:
+        """What is kept of the header once the file is an image."""
+        header: dict[str, Any] = self.stored_header if self.is_deidentified else self.header
+        return header
+
+
+class IncomingFile(ReceivedFile):
     """An examined file that waits until its uploader confirms the patient and the study."""
 
     received_at = models.DateTimeField(auto_now_add=True)

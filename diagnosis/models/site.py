@@ -15,6 +15,13 @@ def validate_time_zone(value: str) -> None:
         )
 
 
+class Deidentification(models.TextChoices):
+    """What a hospital has stored of the files that come in."""
+
+    OFF = "off", "The files as they came"
+    STORED_COPY = "stored_copy", "De-identified copies in their place"
+
+
 class Site(models.Model):
     """A hospital or department. Every patient belongs to one; users see the patients of their own sites."""
 
@@ -28,13 +35,32 @@ class Site(models.Model):
         help_text="DICOM times are local to the hospital: they are read in this zone.",
     )
 
+    deidentification = models.CharField(
+        "what is stored",
+        max_length=16,
+        choices=Deidentification,
+        default=Deidentification.OFF,
+        help_text="It counts for files that come from now on. A de-identified copy replaces the original, which is kept nowhere; "
+        "text that is part of the picture stays in it.",
+    )
+
     objects = SiteScopedQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(deidentification__in=Deidentification.values),
+                name="site_deidentification_known",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def stores_deidentified(self) -> bool:
+        return self.deidentification == Deidentification.STORED_COPY
 
     @property
     def tzinfo(self) -> zoneinfo.ZoneInfo:
