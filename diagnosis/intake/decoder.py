@@ -11,10 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from django.conf import settings
 
 from diagnosis.intake.decoder_messages import Message, receive, send
+from diagnosis.intake.deidentification import DeidentifiedCopy
 from diagnosis.intake.examine import ExaminedFile
 from diagnosis.limits import image_limits
 from ml.imaging import FileKind, ImageRefused
@@ -50,11 +52,16 @@ def same_picture_apart(first: bytes, second: bytes) -> bool:
     return bool(_ask("same_picture", first, second).head["same"])
 
 
-def _ask(ask: str, *parts: bytes) -> Message:
+def deidentify_apart(content: bytes, key: bytes, *, is_shown: bool) -> DeidentifiedCopy:
+    """``deidentify`` in another process, which is given ``key``. Raises as ``examine_apart``."""
+    answer = _ask("deidentify", content, key=key.hex(), is_shown=is_shown)
+    return DeidentifiedCopy(answer.parts[0], answer.head["header"])
+
+
+def _ask(ask: str, *parts: bytes, **said: Any) -> Message:
     seconds = settings.CXR_DECODE_SECONDS
-    question = Message(
-        {"ask": ask, "limits": dataclasses.asdict(image_limits()), "cpu_seconds": seconds}, parts
-    )
+    limits = dataclasses.asdict(image_limits())
+    question = Message({"ask": ask, "limits": limits, "cpu_seconds": seconds, **said}, parts)
     with processes.one() as process:
         answer = process.ask(question, seconds=WALL_FACTOR * seconds)
     if "refused" in answer.head:

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from diagnosis.intake.decoder_messages import Message, receive, send
+from diagnosis.intake.deidentification import deidentify
 from diagnosis.intake.examine import examine, same_picture
 from ml.imaging import ImageRefused, Limits
 
@@ -62,6 +63,10 @@ def _answer(question: Message) -> Message:
         first, second = question.parts
         return Message({"same": same_picture(first, second, limits)})
     [content] = question.parts
+    if question.head["ask"] == "deidentify":
+        key, is_shown = bytes.fromhex(question.head["key"]), question.head["is_shown"]
+        copy = deidentify(content, key, limits, is_shown=is_shown)
+        return Message({"header": copy.header}, [copy.content])
     examined = examine(content, limits)
     head = {
         field.name: getattr(examined, field.name)

@@ -18,6 +18,7 @@ from django.db import IntegrityError
 from diagnosis import policies
 from diagnosis.intake.analysable import why_not_analysed
 from diagnosis.intake.decoder import DecoderDied, examine_apart, same_picture_apart
+from diagnosis.intake.deidentified import DeidentifiedFile, deidentified
 from diagnosis.intake.examine import ExaminedFile
 from diagnosis.limits import image_limits
 from diagnosis.models import HeldReason, Image, IncomingFile, NotAnalysed, Road, Site, StoredFile, User
@@ -145,12 +146,11 @@ def examine_arrival(arrival: Arrival) -> ExaminedFile:
     while crashes < MAX_CRASHES:
         try:
             examined = examine_apart(arrival.content)
-        except DecoderDied:
-            crashes = decode_crash_record(arrival.sha256)
-        else:
             if examined.unshown_code:
                 _require_kept_unshown(examined)
-            return examined
+            return deidentified(arrival.site, arrival.content, examined)
+        except DecoderDied:
+            crashes = decode_crash_record(arrival.sha256)
     raise KilledDecoder
 
 
@@ -206,7 +206,11 @@ def kept(arrival: Arrival, examined: ExaminedFile) -> Iterator[IncomingFile]:
     in between, the sweeper finds them.
     """
     key = uuid.uuid4()
-    contents = {"file": (f"originals/{arrival.sha256}-{key.hex}", arrival.content)}
+    content, sha256, copy = arrival.content, arrival.sha256, {}
+    if isinstance(examined, DeidentifiedFile):
+        content, sha256 = examined.content, examined.sha256
+        copy = {"stored_sha256": sha256, "stored_header": examined.stored_header}
+    contents = {"file": (f"originals/{sha256}-{key.hex}", content)}
     if examined.preview:
         contents["preview"] = (f"previews/{key}.jpg", examined.preview)
         contents["thumbnail"] = (f"thumbnails/{key}.jpg", examined.thumbnail)
@@ -221,13 +225,14 @@ def kept(arrival: Arrival, examined: ExaminedFile) -> Iterator[IncomingFile]:
             original_name=arrival.name,
             kind=examined.kind.value,
             sha256=arrival.sha256,
-            size=len(arrival.content),
+            size=len(content),
             rows=examined.rows,
             columns=examined.columns,
             header=examined.header,
             road=arrival.road,
             not_analysed_code=not_analysed(examined) or "",
             **saved,
+            **copy,
         )
     except BaseException:
         for path in saved.values():

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from diagnosis import policies
 from diagnosis.errors import NotPossible, PatientDiffers, StudyOfOtherPatient
-from diagnosis.models import HeldReason, Image, ImageKind, Patient, StoredFile, Study, User
+from diagnosis.models import HeldReason, Image, ImageKind, Patient, ReceivedFile, Study, User
 from diagnosis.services.patients import PatientIdentity, patient_differences, patient_identify_or_create
 from diagnosis.services.studies import (
     SAME_BYTES,
@@ -78,7 +78,7 @@ def require_same_patient(known: Receipt, described: Described) -> None:
 
 @transaction.atomic
 def file_take_in(
-    *, actor: User, received: StoredFile, described: Described, same_picture_as: Image | None = None
+    *, actor: User, received: ReceivedFile, described: Described, same_picture_as: Image | None = None
 ) -> Receipt:
     """Store an examined file, not saved yet, as an image of the study that it names; or hold it where it contradicts the record.
 
@@ -146,13 +146,13 @@ def why_hold_twin(twin: Image, header: Mapping[str, Any], *, same_picture: bool)
     return HeldReason.PATIENT_DIFFERS if patient_differences(twin.study.patient, header) else None
 
 
-def twin_hold(*, actor: User, received: StoredFile, twin: Image, code: HeldReason) -> Receipt:
+def twin_hold(*, actor: User, received: ReceivedFile, twin: Image, code: HeldReason) -> Receipt:
     """Hold a file that ``why_hold_twin`` says is to be held."""
     held = file_hold(actor=actor, received=received, code=code, image=twin, patient=twin.study.patient)
     return held_receipt(received.original_name, held)
 
 
-def _known(actor: User, received: StoredFile, twin: Image, same_picture_as: Image | None) -> Receipt:
+def _known(actor: User, received: ReceivedFile, twin: Image, same_picture_as: Image | None) -> Receipt:
     is_same = twin.sha256 == received.sha256
     if not is_same:
         code = why_hold_twin(twin, received.header, same_picture=twin == same_picture_as)
@@ -164,6 +164,8 @@ def _known(actor: User, received: StoredFile, twin: Image, same_picture_as: Imag
     )
 
 
-def _hold(actor: User, received: StoredFile, code: HeldReason, *, patient: Patient | None = None) -> Receipt:
+def _hold(
+    actor: User, received: ReceivedFile, code: HeldReason, *, patient: Patient | None = None
+) -> Receipt:
     held = file_hold(actor=actor, received=received, code=code, patient=patient)
     return held_receipt(received.original_name, held)

@@ -102,7 +102,7 @@ def held_file_discard(*, actor: User, held: HeldFile) -> None:
     patient = _patient_of(held)
     delete_files_on_commit(held.stored_names)
     held.file.name = held.preview.name = held.thumbnail.name = ""
-    held.header = {}
+    held.header = held.stored_header = {}
     _resolve(actor, held, HeldResolution.DISCARDED, patient=patient)
 
 
@@ -144,6 +144,9 @@ def _store(actor: User, held: HeldFile, patient: Patient, resolution: HeldResolu
         described={},
     )
     held.stored_as = image_add(actor=actor, study=study, received=held)
+    held.header = (
+        held.header_to_keep
+    )  # Of a de-identified copy, what the original said was needed for the decision alone.
     _resolve(actor, held, resolution, patient=patient)
     return held.stored_as
 

@@ -26,8 +26,8 @@ from diagnosis.models import (
     IncomingFile,
     Patient,
     Priority,
+    ReceivedFile,
     Site,
-    StoredFile,
     Study,
     User,
 )
@@ -253,7 +253,7 @@ def stored_receipt(image: Image) -> Receipt:
 def file_hold(
     *,
     actor: User,
-    received: StoredFile,
+    received: ReceivedFile,
     code: HeldReason,
     image: Image | None = None,
     patient: Patient | None = None,
@@ -261,6 +261,7 @@ def file_hold(
     """Keep ``received``, saved or not, until an administrator has decided; ``image`` or ``patient`` is what it contradicts."""
     held = HeldFile(
         **received.stored_values,
+        stored_header=received.stored_header,
         reason_code=code,
         image=image,
         patient=patient,
@@ -325,9 +326,9 @@ def _performed_at(header: dict[str, Any], site: Site) -> dt.datetime | None:
     return dt.datetime.combine(day, time.replace(tzinfo=None), tzinfo=site.tzinfo)
 
 
-def header_columns(received: StoredFile) -> dict[str, Any]:
+def header_columns(received: ReceivedFile) -> dict[str, Any]:
     """What a search looks for, out of the header."""
-    header = received.header
+    header = received.header_to_keep
     texts = (
         "sop_class_uid",
         "sop_instance_uid",
@@ -346,12 +347,17 @@ def header_columns(received: StoredFile) -> dict[str, Any]:
     }
 
 
-def image_add(*, actor: User, study: Study, received: StoredFile) -> Image:
+def image_add(*, actor: User, study: Study, received: ReceivedFile) -> Image:
     """Make ``received``, saved or not, an image of ``study``, and ask the network about it where it is one to be analysed.
 
     One that is pushed waits for the others of its study: ``studies_analyse_quiet``.
     """
-    values = {**received.stored_values, **header_columns(received), "site": study.site}
+    values = {
+        **received.stored_values,
+        **header_columns(received),
+        "header": received.header_to_keep,
+        "site": study.site,
+    }
     image = Image(**values, study=study)
     image.save(force_insert=True)
     study_apply(study=study, event=StudyEvent.IMAGE_ADDED)

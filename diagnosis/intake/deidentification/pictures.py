@@ -65,7 +65,7 @@ def _png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def clean_jpeg(content: bytes) -> bytes:
-    """The file with its application and comment segments blanked, and nothing behind its end. Raises ``UnknownStructureError``."""
+    """The file, its application and comment segments blanked, and nothing behind its end. Raises ``UnknownStructureError``."""
     orientation = _orientation(content)
     cleaned = bytearray(content)
     end = blank_jpeg(cleaned, exif=EXIF_ORIENTATION % orientation if orientation else b"")
