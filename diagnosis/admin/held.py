@@ -199,7 +199,7 @@ def _compared_image(held: HeldFile) -> Image | None:
 
 def _facts(held: HeldFile, compared: Image | None) -> list[tuple[str, str, str]]:
     """What the held file and the record say, side by side."""
-    patient = held.patient or (compared.study.patient if compared else None)
+    patient = held.contradicted_patient
     header = held.header
     rows = [
         ("Record number", header.get("patient_id", ""), patient.mrn if patient else ""),
@@ -227,4 +227,5 @@ def _file_facts(held: HeldFile, compared: Image | None) -> list[tuple[str, str, 
 
 
 def _differences(held: HeldFile) -> list[Difference]:
-    return patient_differences(held.patient, held.header) if held.patient else []
+    patient = held.contradicted_patient
+    return patient_differences(patient, held.header) if patient else []

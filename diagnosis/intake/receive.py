@@ -23,7 +23,13 @@ from diagnosis.intake.examine import ExaminedFile
 from diagnosis.limits import image_limits
 from diagnosis.models import HeldReason, Image, IncomingFile, NotAnalysed, Road, Site, StoredFile, User
 from diagnosis.services.arrivals import twin_hold, why_hold_twin
-from diagnosis.services.held import MAX_CRASHES, decode_crash_record, decode_crashes, held_already
+from diagnosis.services.held import (
+    MAX_CRASHES,
+    decode_crash_record,
+    decode_crashes,
+    held_already,
+    image_of_held,
+)
 from diagnosis.services.studies import (
     SAME_BYTES,
     SAME_PICTURE,
@@ -91,7 +97,7 @@ def receive_file(*, actor: User, site: Site, upload: UploadedFile, road: Road = 
         known = known_bytes(arrival) or _waiting(arrival)
         if known is not None:
             return known  # Its bytes were examined when they came first.
-        examined = examine_arrival(arrival)
+        examined = examine_arrival(arrival, render=True)
     except ImageRefused as refusal:
         return refused(actor=actor, site=site, name=name, refusal=refusal)
     except KilledDecoder:
@@ -120,7 +126,9 @@ def refused(*, actor: User, site: Site, name: str, refusal: ImageRefused) -> Rec
 
 def known_bytes(arrival: Arrival) -> Receipt | None:
     """The receipt of a file whose bytes are stored or held at the site already; ``None`` for a new one."""
-    twin = stored_twin(site=arrival.site, sha256=arrival.sha256, sop_instance_uid="")
+    twin = stored_twin(site=arrival.site, sha256=arrival.sha256, sop_instance_uid="") or image_of_held(
+        site=arrival.site, sha256=arrival.sha256
+    )
     if twin is not None:
         file_duplicate(actor=arrival.actor, image=twin)
         return Receipt(arrival.name, FileOutcome.DUPLICATE, SAME_BYTES, image=twin)
@@ -137,15 +145,15 @@ def _waiting(arrival: Arrival) -> Receipt | None:
     return Receipt(arrival.name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting, was_waiting=True)
 
 
-def examine_arrival(arrival: Arrival) -> ExaminedFile:
-    """Read the file to its end, in a process of its own.
+def examine_arrival(arrival: Arrival, *, render: bool) -> ExaminedFile:
+    """Read the file to its end, in a process of its own; ``render`` it where somebody is to look at it at once.
 
     Raises ``ImageRefused`` with a sentence for the person, and ``KilledDecoder`` for a file that ends that process again.
     """
     crashes = decode_crashes(arrival.sha256)
     while crashes < MAX_CRASHES:
         try:
-            examined = examine_apart(arrival.content)
+            examined = examine_apart(arrival.content, render=render)
             if examined.unshown_code:
                 _require_kept_unshown(examined)
             return deidentified(arrival.site, arrival.content, examined)
@@ -200,7 +208,7 @@ def hold_unread(arrival: Arrival) -> Receipt:
 
 @contextlib.contextmanager
 def kept(arrival: Arrival, examined: ExaminedFile) -> Iterator[IncomingFile]:
-    """Write the file and its renderings, then let the caller write a row from the unsaved one that is given.
+    """Write the file and the renderings that were made, then let the caller write a row from the unsaved one that is given.
 
     Files first: a row never points to a file that is not there. Where the caller raises, the files go; where this process dies
     in between, the sweeper finds them.
@@ -210,14 +218,17 @@ def kept(arrival: Arrival, examined: ExaminedFile) -> Iterator[IncomingFile]:
     if isinstance(examined, DeidentifiedFile):
         content, sha256 = examined.content, examined.sha256
         copy = {"stored_sha256": sha256, "stored_header": examined.stored_header}
-    contents = {"file": (f"originals/{sha256}-{key.hex}", content)}
-    if examined.preview:
-        contents["preview"] = (f"previews/{key}.jpg", examined.preview)
-        contents["thumbnail"] = (f"thumbnails/{key}.jpg", examined.thumbnail)
+    names = {"file": f"originals/{sha256}-{key.hex}"}
+    if examined.is_shown:
+        names |= {"preview": f"previews/{key}.jpg", "thumbnail": f"thumbnails/{key}.jpg"}
+    contents = {"file": content, "preview": examined.preview, "thumbnail": examined.thumbnail}
     saved: dict[str, str] = {}
     try:
-        for field, (path, content) in contents.items():
-            saved[field] = default_storage.save(path, ContentFile(content))
+        for field, name in names.items():
+            # One that was not asked for is made under its name once somebody looks.
+            saved[field] = (
+                default_storage.save(name, ContentFile(contents[field])) if contents[field] else name
+            )
         yield IncomingFile(
             id=key,
             site=arrival.site,

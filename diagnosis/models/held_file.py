@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from django.db import models
 
 from diagnosis.models.image import ReceivedFile, stored_file_constraints
+from diagnosis.models.patient import Patient
 
 
 class HeldReason(models.TextChoices):
@@ -119,9 +120,19 @@ class HeldFile(ReceivedFile):
         return HELD_SENTENCES[HeldReason(self.reason_code)]
 
     @property
+    def contradicted_patient(self) -> Patient | None:
+        """The patient on record whom it contradicts, or whose image it contradicts."""
+        return self.patient or (self.image.study.patient if self.image else None)
+
+    @property
     def can_be_stored(self) -> bool:
-        """Whether it could become an image: not what could not be read, nor beside an image with its SOP Instance UID."""
-        return self.reason_code != HeldReason.KILLED_DECODER and self.image_id is None
+        """Whether it could become an image: not what could not be read, nor the same picture once more under another name."""
+        return self.reason_code != HeldReason.KILLED_DECODER and (self.image_id is None or self.needs_new_uid)
+
+    @property
+    def needs_new_uid(self) -> bool:
+        """Whether another image has its SOP Instance UID, so that it can only be stored as a copy with one of its own."""
+        return self.reason_code == HeldReason.OTHER_PIXELS
 
 
 class DecodeCrash(models.Model):

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import logging
 import uuid
+from collections.abc import Iterator
 
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
+from diagnosis.intake.new_uid import with_new_uid
 from diagnosis.models import (
     AuditAction,
     DecodeCrash,
     HeldFile,
     HeldResolution,
     Image,
+    IncomingFile,
     Patient,
     Site,
     User,
 )
+from diagnosis.models.image import ReceivedFile
 from diagnosis.services.audit import audit_record
 from diagnosis.services.patients import PatientIdentity, patient_add
 from diagnosis.services.studies import delete_files_on_commit, image_add, stored_twin, study_for
+
+logger = logging.getLogger(__name__)
 
 #: A file that ended so many decoders is held, and not tried again.
 MAX_CRASHES = 2
@@ -46,6 +57,16 @@ def held_already(*, site: Site, sha256: str) -> HeldFile | None:
     return HeldFile.objects.filter(site=site, sha256=sha256, resolution="").select_related("image").first()
 
 
+def image_of_held(*, site: Site, sha256: str) -> Image | None:
+    """The image that a held file with these bytes became, be it under a SOP Instance UID of its own."""
+    held = (
+        HeldFile.objects.filter(site=site, sha256=sha256, stored_as__isnull=False)
+        .select_related("stored_as__study__patient")
+        .first()
+    )
+    return held.stored_as if held else None
+
+
 @transaction.atomic
 def held_file_open(*, actor: User, held: HeldFile) -> None:
     """Put on record that ``actor`` looked at this file and at what it contradicts. Raises ``PermissionDenied``."""
@@ -55,21 +76,24 @@ def held_file_open(*, actor: User, held: HeldFile) -> None:
         actor=actor,
         action=AuditAction.HELD_FILE_VIEWED,
         site=held.site,
-        patient=_patient_of(held),
+        patient=held.contradicted_patient,
         target=held,
     )
 
 
 @transaction.atomic
 def held_file_attach(*, actor: User, held: HeldFile) -> Image:
-    """Store it with the patient on record whom it contradicts: they are the same person.
+    """Store it with the patient on record whom it contradicts, or with the one of the image that it contradicts: they are the
+    same person. Of a picture whose SOP Instance UID another image has, a copy with a UID of its own is stored; the other image
+    is not touched.
 
     Raises ``NotPossible`` where it contradicts nobody, or cannot be stored; ``Conflict`` when somebody decided before.
     """
     held = _locked(actor, held)
-    if held.patient is None:
+    patient = held.contradicted_patient
+    if patient is None:
         raise NotPossible("Nobody on record is meant. Name the patient by the record number.")
-    return _store(actor, held, held.patient, HeldResolution.ATTACHED)
+    return _store(actor, held, patient, HeldResolution.ATTACHED)
 
 
 @transaction.atomic
@@ -99,7 +123,7 @@ def held_file_assign(*, actor: User, held: HeldFile, mrn: str) -> Image:
 def held_file_discard(*, actor: User, held: HeldFile) -> None:
     """Keep neither its bytes nor what it says; that it came, and who discarded it, stays on record."""
     held = _locked(actor, held)
-    patient = _patient_of(held)
+    patient = held.contradicted_patient
     delete_files_on_commit(held.stored_names)
     held.file.name = held.preview.name = held.thumbnail.name = ""
     held.header = held.stored_header = {}
@@ -126,15 +150,14 @@ def _store(actor: User, held: HeldFile, patient: Patient, resolution: HeldResolu
         raise NotPossible(
             "This file cannot be stored: "
             + (
-                "another image has its SOP Instance UID. Discard it, or ask the sender to give it one of its own."
+                "the same picture is stored already, and one picture is never kept as two patients'. Discard it; if the stored "
+                "one is somebody else's, it is that one that has to be corrected."
                 if held.image_id
                 else "it could not be read. Discard it, and ask the sender for a new export."
             )
         )
-    twin = stored_twin(
-        site=held.site, sha256=held.sha256, sop_instance_uid=held.header.get("sop_instance_uid", "")
-    )
-    if twin is not None:
+    uid = "" if held.needs_new_uid else held.header.get("sop_instance_uid", "")
+    if stored_twin(site=held.site, sha256=held.sha256, sop_instance_uid=uid) is not None:
         raise NotPossible("This image was stored meanwhile. Discard the held file.")
     study = study_for(
         actor=actor,
@@ -143,12 +166,50 @@ def _store(actor: User, held: HeldFile, patient: Patient, resolution: HeldResolu
         header=held.header,
         described={},
     )
-    held.stored_as = image_add(actor=actor, study=study, received=held)
-    held.header = (
-        held.header_to_keep
-    )  # Of a de-identified copy, what the original said was needed for the decision alone.
+    if held.needs_new_uid:
+        with _copy_with_new_uid(held) as copy:
+            held.stored_as = image_add(actor=actor, study=study, received=copy)
+    else:
+        held.stored_as = image_add(actor=actor, study=study, received=held)
+    # Of a de-identified copy, what the original said was needed for the decision alone.
+    held.header = held.header_to_keep
     _resolve(actor, held, resolution, patient=patient)
     return held.stored_as
+
+
+@contextlib.contextmanager
+def _copy_with_new_uid(held: HeldFile) -> Iterator[ReceivedFile]:
+    """An unsaved row of the copy; ``held`` keeps the bytes as they came. Where the caller raises, the copy goes."""
+    with held.file.open("rb") as file:
+        content = file.read()
+    try:
+        copy, uid = with_new_uid(content, at=timezone.now())
+    except Exception as error:
+        logger.warning("No copy of a held file could be made: %s", type(error).__name__)
+        raise NotPossible(
+            "No copy of this file with a SOP Instance UID of its own could be made. Discard it, and ask the sender to send the "
+            "image again under a new one."
+        ) from error
+    digest = hashlib.sha256(copy).hexdigest()
+    name = default_storage.save(f"originals/{digest}-{uuid.uuid4().hex}", ContentFile(copy))
+    values = {
+        **held.stored_values,
+        "file": name,
+        "size": len(copy),
+        "header": {**held.header, "sop_instance_uid": uid},
+    }
+    if held.is_deidentified:
+        values |= {
+            "stored_sha256": digest,
+            "stored_header": {**held.stored_header, "sop_instance_uid": uid},
+        }
+    else:
+        values["sha256"] = digest
+    try:
+        yield IncomingFile(**values)
+    except BaseException:
+        default_storage.delete(name)
+        raise
 
 
 def _resolve(actor: User, held: HeldFile, resolution: HeldResolution, *, patient: Patient | None) -> None:
@@ -165,7 +226,3 @@ def _resolve(actor: User, held: HeldFile, resolution: HeldResolution, *, patient
         target=held,
         details=details,
     )
-
-
-def _patient_of(held: HeldFile) -> Patient | None:
-    return held.patient or (held.image.study.patient if held.image else None)

@@ -97,11 +97,27 @@ def test_a_decision_that_is_none_changes_nothing(visit, admin, held, sent):
     assert held.is_open
 
 
-def test_another_picture_under_a_known_uid_can_only_be_discarded(visit, admin, other_pixels):
-    page = visit(admin).get(page_of("heldfile", other_pixels)).content.decode()
-    assert "Discard it" in page
-    assert "Store it with" not in page
+def test_another_picture_under_a_known_uid_is_kept_out_or_stored_under_one_of_its_own(
+    visit, admin, other_pixels
+):
+    browser = visit(admin)
+    page = browser.get(page_of("heldfile", other_pixels)).content.decode()
+    assert "the stored one stays as it is" in page
+    assert "It is another picture of the same person: store the copy with" in page
+    assert "Discard it: the stored image stays" in page
     assert page.count("<img ") == 2
+    decide(browser, other_pixels, "attach")
+    assert Image.objects.filter(sop_instance_uid="1.2.3.9").count() == 1
+    assert Image.objects.count() == 2
+
+
+def test_the_same_picture_under_another_name_can_only_be_discarded(visit, admin, ana, doctor, site):
+    receive(doctor, site, dicom(1, sop_instance_uid="1.2.3.9"))
+    held = receive(doctor, site, dicom(1, sop_instance_uid="1.2.3.9", patient_name="Other^Olga")).held
+    page = visit(admin).get(page_of("heldfile", held)).content.decode()
+    assert "Discard it: the stored image stays" in page
+    assert "Store it with" not in page
+    assert "store the copy" not in page
 
 
 def test_the_original_is_downloaded_as_it_came_and_never_shown_as_a_page(visit, admin, held):

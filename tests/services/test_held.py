@@ -1,10 +1,16 @@
 """Held files: an administrator decides once, and both sides stay visible until then."""
 
+import hashlib
+import io
+
+import pydicom
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
 from diagnosis.errors import Conflict, NotPossible
+from diagnosis.intake.new_uid import with_new_uid
 from diagnosis.intake.unattended import Road, receive_unattended
 from diagnosis.models import AuditEvent, Image, Patient, Prediction
 from diagnosis.services.held import (
@@ -15,7 +21,10 @@ from diagnosis.services.held import (
     held_file_discard,
 )
 from diagnosis.services.studies import FileOutcome
+from ml.imaging import load_image
+from ml.phantom import TRANSFER_SYNTAXES
 from tests.factories import ModelVersionFactory, PatientFactory
+from tests.ml.imaging.files import deflated
 from tests.web.files import dicom
 
 
@@ -121,14 +130,101 @@ def test_only_an_administrator_of_the_site_decides(held, person, request):
     assert held.is_open
 
 
-def test_another_picture_under_a_known_uid_is_never_stored_over_the_first(admin, other_pixels):
+def stored_bytes(image) -> bytes:
+    with image.file.open("rb") as file:
+        return file.read()
+
+
+def test_another_picture_under_a_known_uid_is_stored_as_a_copy_with_a_uid_of_its_own(
+    admin, other_pixels, radiologist
+):
+    ModelVersionFactory()
+    first = Image.objects.get()
+    before, came = (stored_bytes(first), first.header), stored_bytes(other_pixels)
+    image = held_file_attach(actor=admin, held=other_pixels)
+    kept, copy = pydicom.dcmread(io.BytesIO(came)), pydicom.dcmread(io.BytesIO(stored_bytes(image)))
+    # A new instance, which says what it was.
+    assert image.sop_instance_uid == copy.SOPInstanceUID == copy.file_meta.MediaStorageSOPInstanceUID
+    assert image.header["sop_instance_uid"] == image.sop_instance_uid != first.sop_instance_uid == "1.2.3.9"
+    [change] = copy.OriginalAttributesSequence
+    assert change.ModifiedAttributesSequence[0].SOPInstanceUID == "1.2.3.9"
+    assert (change.ReasonForTheAttributeModification, change.ModifyingSystem) == ("CORRECT", "CXR Portal")
+    # The same picture, of the same study, analysed by itself.
+    assert copy.PixelData == kept.PixelData
+    assert image.study.study_instance_uid == kept.StudyInstanceUID
+    assert image.sha256 == hashlib.sha256(stored_bytes(image)).hexdigest()
+    assert Prediction.objects.get().image == image
+    # What a read of the first one saw is what is there, and so are the bytes that came.
+    first.refresh_from_db()
+    assert (stored_bytes(first), first.header) == before
+    other_pixels.refresh_from_db()
+    assert (other_pixels.resolution, other_pixels.stored_as) == ("attached", image)
+    assert stored_bytes(other_pixels) == came
+
+
+def test_a_copy_with_a_uid_of_its_own_is_not_held_again_when_its_sender_sends_it_again(
+    admin, other_pixels, doctor, site
+):
+    image = held_file_attach(actor=admin, held=other_pixels)
+    again = receive(doctor, site, dicom(2, sop_instance_uid="1.2.3.9"))
+    assert (again.outcome, again.image) == (FileOutcome.DUPLICATE, image)
+    assert Image.objects.count() == 2
+
+
+def test_another_picture_under_a_known_uid_may_be_another_patients(admin, ana, doctor, site):
+    receive(doctor, site, dicom(1, sop_instance_uid="1.2.3.9", study_instance_uid="1.2.6"))
+    held = receive(
+        doctor,
+        site,
+        dicom(2, sop_instance_uid="1.2.3.9", study_instance_uid="1.2.7", patient_name="Other^Olga"),
+    ).held
+    image = held_file_assign(actor=admin, held=held, mrn="MRN-2")
+    assert (image.study.patient.mrn, image.study.patient.person_name) == ("MRN-2", "Other^Olga")
+    assert Image.objects.filter(study__patient=ana).count() == 1
+
+
+@pytest.mark.parametrize(
+    "syntax", [*TRANSFER_SYNTAXES, None], ids=lambda syntax: getattr(syntax, "name", "deflated")
+)
+def test_a_copy_with_a_uid_of_its_own_shows_the_same_in_every_transfer_syntax(syntax):
+    options = {"transfer_syntax": syntax, "bits_stored": 8} if syntax else {}
+    content = dicom(2, **options) if syntax else deflated(dicom(2))
+    copy, uid = with_new_uid(content, at=timezone.now())
+    assert pydicom.dcmread(io.BytesIO(copy)).SOPInstanceUID == uid
+    assert (load_image(copy).pixels == load_image(content).pixels).all()
+    assert load_image(copy).transfer_syntax == load_image(content).transfer_syntax
+
+
+def test_where_no_copy_can_be_made_nothing_is_decided_and_nothing_left(
+    admin, other_pixels, monkeypatch, private_media
+):
+    before = sorted(private_media.rglob("*"))
+    monkeypatch.setattr("diagnosis.services.held.with_new_uid", None)
+    with pytest.raises(NotPossible, match="Discard it, and ask the sender"):
+        held_file_attach(actor=admin, held=other_pixels)
+    monkeypatch.undo()
+
+    def lost(**_):
+        raise RuntimeError
+
+    monkeypatch.setattr("diagnosis.services.held.image_add", lost)
+    with pytest.raises(RuntimeError):
+        held_file_attach(actor=admin, held=other_pixels)
+    other_pixels.refresh_from_db()
+    assert other_pixels.is_open
+    assert sorted(private_media.rglob("*")) == before
+
+
+def test_the_same_picture_under_another_patients_name_is_never_stored_twice(admin, ana, doctor, site):
+    receive(doctor, site, dicom(1, sop_instance_uid="1.2.3.9"))
+    held = receive(doctor, site, dicom(1, sop_instance_uid="1.2.3.9", patient_name="Other^Olga")).held
     for decide in (
-        lambda: held_file_assign(actor=admin, held=other_pixels, mrn="MRN-2"),
-        lambda: held_file_attach(actor=admin, held=other_pixels),
+        lambda: held_file_assign(actor=admin, held=held, mrn="MRN-2"),
+        lambda: held_file_attach(actor=admin, held=held),
     ):
-        with pytest.raises(NotPossible):
+        with pytest.raises(NotPossible, match="one picture is never kept as two patients'"):
             decide()
-    held_file_discard(actor=admin, held=other_pixels)
+    held_file_discard(actor=admin, held=held)
     assert Image.objects.count() == 1
 
 
