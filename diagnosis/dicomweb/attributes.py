@@ -12,25 +12,40 @@ from diagnosis.models import Image, Study
 
 
 def study_attributes(study: Study, images: Sequence[Image], url: str) -> dict[str, Any]:
-    """PS3.18 Table 10.6.3-3; ``images`` are the instances of the study that are served, not none."""
-    birth_date = study.patient.birth_date
+    """PS3.18 Table 10.6.3-3; ``images`` are the instances of the study that are served, not none.
+
+    Of de-identified instances it says no more than these say themselves, whatever the record knows.
+    """
+    is_deidentified = any(image.is_deidentified for image in images)
     return _json(
+        **(_NOT_SAID if is_deidentified else _record_attributes(study)),
         SpecificCharacterSet="ISO_IR 192",
         StudyDate=_date(images[0].header.get("study_date")),
         StudyTime=_time(images[0].header.get("study_time")),
-        AccessionNumber=study.accession_number,
         InstanceAvailability="ONLINE",
         ModalitiesInStudy=sorted({image.modality for image in images if image.modality}),
-        StudyDescription=study.study_description,
         RetrieveURL=url,
-        PatientName=study.patient.person_name,
-        PatientID=study.patient.mrn,
-        PatientBirthDate=birth_date.strftime("%Y%m%d") if birth_date else "",
-        PatientSex=study.patient.sex,
         StudyInstanceUID=study.study_instance_uid,
         NumberOfStudyRelatedSeries=len({image.series_instance_uid for image in images}),
         NumberOfStudyRelatedInstances=len(images),
     )
+
+
+_NOT_SAID = dict.fromkeys(
+    ("AccessionNumber", "StudyDescription", "PatientName", "PatientID", "PatientBirthDate", "PatientSex"), ""
+)
+
+
+def _record_attributes(study: Study) -> dict[str, Any]:
+    birth_date = study.patient.birth_date
+    return {
+        "AccessionNumber": study.accession_number,
+        "StudyDescription": study.study_description,
+        "PatientName": study.patient.person_name,
+        "PatientID": study.patient.mrn,
+        "PatientBirthDate": birth_date.strftime("%Y%m%d") if birth_date else "",
+        "PatientSex": study.patient.sex,
+    }
 
 
 def series_attributes(images: Sequence[Image], url: str) -> dict[str, Any]:

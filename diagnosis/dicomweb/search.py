@@ -11,7 +11,7 @@ from django.db.models.functions import TruncDate, TruncTime
 
 from diagnosis.dicomweb import attributes, queries
 from diagnosis.dicomweb.instances import instances_visible_to
-from diagnosis.dicomweb.queries import Key, Query
+from diagnosis.dicomweb.queries import Key, Matcher, Query
 from diagnosis.models import Image, Site, Study, User
 
 
@@ -35,16 +35,22 @@ def _modalities_of_study_of(_field: str, value: str) -> Q:
 
 def _study_keys(path: str) -> dict[str, Key]:
     """PS3.18 Table 10.6.1-5, as far as the records know; ``path`` leads from the searched rows to the study."""
+    copies = Image.objects.filter(study=OuterRef("study" if path else "pk")).exclude(stored_sha256="")
+
+    def said(match: Matcher) -> Matcher:
+        """De-identified instances do not say it: to find them by what the record knows would say whose they are."""
+        return lambda field, value: match(field, value) & ~Q(Exists(copies))
+
     return {
-        "StudyDate": Key("local_date", queries.date),
-        "StudyTime": Key("local_time", queries.time),
-        "AccessionNumber": Key(f"{path}accession_number", queries.text),
+        "StudyDate": Key("local_date", said(queries.date)),
+        "StudyTime": Key("local_time", said(queries.time)),
+        "AccessionNumber": Key(f"{path}accession_number", said(queries.text)),
         "ModalitiesInStudy": Key("", _modalities_of_study_of if path else _modalities),
-        "PatientName": Key(f"{path}patient__person_name", queries.person_name),
-        "PatientID": Key(f"{path}patient__mrn", queries.text),
-        "PatientBirthDate": Key(f"{path}patient__birth_date", queries.date),
-        "PatientSex": Key(f"{path}patient__sex", queries.any_of),
-        "StudyDescription": Key(f"{path}study_description", queries.text),
+        "PatientName": Key(f"{path}patient__person_name", said(queries.person_name)),
+        "PatientID": Key(f"{path}patient__mrn", said(queries.text)),
+        "PatientBirthDate": Key(f"{path}patient__birth_date", said(queries.date)),
+        "PatientSex": Key(f"{path}patient__sex", said(queries.any_of)),
+        "StudyDescription": Key(f"{path}study_description", said(queries.text)),
         "StudyInstanceUID": Key(f"{path}study_instance_uid", queries.uids),
     }
 

@@ -13,6 +13,8 @@ from rest_framework import status
 
 from diagnosis.dimse.status import OUT_OF_RESOURCES, SUCCESS
 
+#: PS3.18 Table I.2-2: “Coercion of Data Elements”.
+COERCED = 0xB000
 MOST_COMMENT = 1024
 """Characters of a sentence: the JSON model has no limit of 64, and half a reason helps nobody."""
 
@@ -39,11 +41,19 @@ def identity_of(content: bytes) -> Identity:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of one object. ``status`` is SUCCESS or a failure's code; ``sentence`` says why it failed or what to know."""
+    """What became of one object. ``status`` is SUCCESS or a failure's code; ``sentence`` says why it failed or what to know.
+
+    ``stored_as`` is the de-identified copy that is stored in its place, under UIDs of its own.
+    """
 
     identity: Identity
     status: int
     sentence: str = ""
+    stored_as: Identity | None = None
+
+    @property
+    def to_retrieve(self) -> Identity:
+        return self.stored_as or self.identity
 
 
 class StoreAnswer:
@@ -80,7 +90,7 @@ class StoreAnswer:
         ds.FailedSOPSequence = Sequence(
             self._failed(stored) for stored in self._stored if stored.status != SUCCESS
         )
-        studies = {stored.identity.study_instance_uid for stored in self._stored}
+        studies = {stored.to_retrieve.study_instance_uid for stored in self._stored}
         if len(studies) == 1 and "" not in studies and ds.ReferencedSOPSequence:
             ds.RetrieveURL = f"{self._base_url}/studies/{studies.pop()}"
         for keyword in ("ReferencedSOPSequence", "FailedSOPSequence"):
@@ -93,7 +103,9 @@ class StoreAnswer:
 
     def _referenced(self, stored: Stored) -> Dataset:
         item = _reference(stored)
-        identity = stored.identity
+        identity = stored.to_retrieve
+        if stored.stored_as:
+            item.WarningReason = COERCED
         item.RetrieveURL = (
             f"{self._base_url}/studies/{identity.study_instance_uid}/series/{identity.series_instance_uid}"
             f"/instances/{identity.sop_instance_uid}"

@@ -24,6 +24,7 @@ from diagnosis.dimse.status import CANNOT_UNDERSTAND, DOES_NOT_MATCH, status_of
 from diagnosis.intake.unattended import receive_unattended
 from diagnosis.models import Road, Site
 from diagnosis.policies import Act, sites_where
+from diagnosis.services.studies import FileOutcome, Receipt
 from ml.imaging import refusal
 
 MOST_PARTS = 2000
@@ -94,7 +95,17 @@ class StoreView(DicomWebView):
         receipt = receive_unattended(
             actor=self.person, site=site, content=part.content, name=f"{number}.dcm", road=Road.STOW
         )
-        return Stored(identity, status_of(receipt), receipt.reason)
+        return Stored(identity, status_of(receipt), receipt.reason, _copy(receipt))
+
+
+def _copy(receipt: Receipt) -> Identity | None:
+    """Where the de-identified copy of an object is to be found; ``None`` where it is stored as it came, or not stored."""
+    image = receipt.image
+    if image is None or not image.is_deidentified or receipt.outcome is FileOutcome.HELD:
+        return None
+    return Identity(
+        image.sop_class_uid, image.sop_instance_uid, image.study.study_instance_uid, image.series_instance_uid
+    )
 
 
 class StudiesView(StudySearchView, StoreView):
