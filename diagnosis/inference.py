@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
+from numpy.typing import NDArray
 
 from diagnosis.limits import image_limits
 from ml.imaging import load_image
@@ -29,6 +30,7 @@ __all__ = [
     "ModelOutput",
     "analyse",
     "heat_map",
+    "read",
     "served_files",
     "served_gate",
     "served_model",
@@ -64,13 +66,17 @@ def _folder() -> Path:
     return Path(settings.CXR_MODEL_DIR or default_model_folder())
 
 
-def analyse(content: bytes) -> ModelOutput:
-    """Scores and class-activation maps for one file.
+def read(content: bytes) -> NDArray[np.float32]:
+    """The grey pixels of one file. Raises ``ml.imaging.ImageRefused`` where it cannot become an image."""
+    return load_image(content, limits=image_limits()).pixels
 
-    Raises ``ml.imaging.ImageRefused`` with the reason where the file cannot become an image, where the image is not one
-    upright frontal chest X-ray, or where it is unlike all that the model learnt from.
+
+def analyse(pixels: NDArray[np.float32]) -> ModelOutput:
+    """Scores and class-activation maps for one image (rows, columns; 0 = black to 1 = white).
+
+    Raises ``ml.imaging.ImageRefused`` with the reason where the image is not one upright frontal chest X-ray, or is unlike all
+    that the model learnt from.
     """
-    pixels = load_image(content, limits=image_limits()).pixels
     served_gate().check(pixels)
     model = served_model()
     output = model.predict(pixels)

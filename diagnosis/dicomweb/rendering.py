@@ -13,6 +13,7 @@ from rest_framework.exceptions import NotAcceptable, ValidationError
 
 from diagnosis.dicomweb.instances import read
 from diagnosis.dicomweb.negotiation import JPEG
+from diagnosis.intake.renderings import rendering_open
 from diagnosis.limits import image_limits
 from diagnosis.models import Image
 from ml.imaging import ImageRefused, load_image, render_jpeg, render_png
@@ -91,7 +92,7 @@ def render(image: Image, rendering: Rendering) -> bytes:
             f"This instance cannot be shown as a picture. {image.not_analysed_reason}".strip()
         )
     if rendering == Rendering(JPEG):
-        with image.preview.open("rb") as file:
+        with rendering_open(image.preview) as file:
             return bytes(file.read())
     try:
         if rendering.window is None:

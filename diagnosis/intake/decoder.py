@@ -39,9 +39,9 @@ class DecoderError(OSError):
     """No process can be started: the machine is at fault, not the file."""
 
 
-def examine_apart(content: bytes) -> ExaminedFile:
+def examine_apart(content: bytes, *, render: bool = True) -> ExaminedFile:
     """``examine`` in another process. Raises ``ImageRefused``, ``DecoderDied`` and ``DecoderError``."""
-    answer = _ask("examine", content)
+    answer = _ask("examine", content, render=render)
     head = {name: value for name, value in answer.head.items() if name != "peak_bytes"}
     preview, thumbnail = answer.parts
     return ExaminedFile(**{**head, "kind": FileKind(head["kind"])}, preview=preview, thumbnail=thumbnail)

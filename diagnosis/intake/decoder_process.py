@@ -67,7 +67,7 @@ def _answer(question: Message) -> Message:
         key, is_shown = bytes.fromhex(question.head["key"]), question.head["is_shown"]
         copy = deidentify(content, key, limits, is_shown=is_shown)
         return Message({"header": copy.header}, [copy.content])
-    examined = examine(content, limits)
+    examined = examine(content, limits, render=question.head["render"])
     head = {
         field.name: getattr(examined, field.name)
         for field in dataclasses.fields(examined)

@@ -47,7 +47,7 @@ def deidentified(site: Site, content: bytes, examined: ExaminedFile) -> Examined
         return examined
     if examined.kind is FileKind.DICOM and why_not_analysed(examined.header) in WORDS:
         raise refusal("not_deidentified_words")
-    copy = deidentify_apart(content, uid_key(site), is_shown=bool(examined.preview))
+    copy = deidentify_apart(content, uid_key(site), is_shown=examined.is_shown)
     values = {field.name: getattr(examined, field.name) for field in dataclasses.fields(examined)}
     values["header"] = {**examined.header, **{uid: copy.header[uid] for uid in UIDS if uid in copy.header}}
     return DeidentifiedFile(**values, content=copy.content, stored_header=copy.header)

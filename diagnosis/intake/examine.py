@@ -12,10 +12,16 @@ from typing import Any
 import numpy as np
 
 from diagnosis.intake.dicom_header import read_header
-from ml.imaging import FileKind, ImageRefused, Limits, check_object, load_image, render_jpegs, sniff
-
-PREVIEW_SIDE = 2048
-THUMBNAIL_SIDE = 256
+from ml.imaging import (
+    FileKind,
+    ImageRefused,
+    Limits,
+    check_image,
+    check_object,
+    load_image,
+    render_views,
+    sniff,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,9 +29,9 @@ class ExaminedFile:
     """A file that was read to the end.
 
     ``header`` is the ``DicomHeader`` as JSON holds it (dates and times in ISO 8601), empty for a picture without one.
-    ``preview`` and ``thumbnail`` are JPEG without metadata. They are empty for a DICOM object whose content cannot be shown;
-    ``unshown_code`` and ``unshown_reason`` then say why: a code of ``ml.imaging.REFUSALS`` and its sentence; ``damage_code`` and
-    ``damage_reason`` the same of an object that is not whole, whatever could be shown of it.
+    ``preview`` and ``thumbnail`` are JPEG without metadata, empty where they were not asked for. For a DICOM object whose content
+    cannot be shown ``unshown_code`` and ``unshown_reason`` say why: a code of ``ml.imaging.REFUSALS`` and its sentence;
+    ``damage_code`` and ``damage_reason`` the same of an object that is not whole, whatever could be shown of it.
     """
 
     kind: FileKind
@@ -39,15 +45,29 @@ class ExaminedFile:
     damage_code: str = ""
     damage_reason: str = ""
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether every pixel of it was decoded, so that there can be a picture of it."""
+        return bool(self.rows and self.columns and not self.unshown_code)
 
-def examine(content: bytes, limits: Limits) -> ExaminedFile:
-    """Decode the whole file once. Raises ``ml.imaging.ImageRefused`` for what is no image and no DICOM object."""
+
+def examine(content: bytes, limits: Limits, *, render: bool = True) -> ExaminedFile:
+    """Decode the whole file once, and ``render`` what a person looks at or leave that for later.
+
+    Raises ``ml.imaging.ImageRefused`` for what is no image and no DICOM object.
+    """
     header: dict[str, Any] = {}
     if sniff(content) is FileKind.DICOM:
         said = read_header(content, limits=limits)
         header = json.loads(json.dumps(dataclasses.asdict(said), default=_iso))
+    preview = thumbnail = b""
     try:
-        image = load_image(content, limits=limits)
+        if render:
+            image = load_image(content, limits=limits)
+            kind, rows, columns = image.kind, image.rows, image.columns
+            preview, thumbnail = render_views(image.pixels)
+        else:
+            kind, rows, columns = check_image(content, limits=limits)
     except ImageRefused as refusal:
         if not header:
             raise
@@ -62,14 +82,8 @@ def examine(content: bytes, limits: Limits) -> ExaminedFile:
             damage_code=damage.code if damage else "",
             damage_reason=str(damage) if damage else "",
         )
-    preview, thumbnail = render_jpegs(image.pixels, (PREVIEW_SIDE, THUMBNAIL_SIDE))
     return ExaminedFile(
-        kind=image.kind,
-        rows=image.rows,
-        columns=image.columns,
-        header=header,
-        preview=preview,
-        thumbnail=thumbnail,
+        kind=kind, rows=rows, columns=columns, header=header, preview=preview, thumbnail=thumbnail
     )
 
 

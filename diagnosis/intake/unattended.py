@@ -72,7 +72,7 @@ def _receive(
         require_same_patient(known, described)
         return known
     try:
-        examined = examine_arrival(arrival)
+        examined = examine_arrival(arrival, render=False)
     except KilledDecoder:
         return hold_unread(arrival)
     twin = uid_twin(arrival, examined)

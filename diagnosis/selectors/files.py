@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
+from django.core.files.base import File
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404
 
+from diagnosis.intake.renderings import rendering_open
 from diagnosis.models import Image, ImageKind
 
 logger = logging.getLogger(__name__)
@@ -24,7 +28,7 @@ def jpeg_response(file: FieldFile) -> FileResponse:
     """A preview or a thumbnail. Raises ``Http404`` where there is none: not in the storage, or not of what cannot be shown."""
     if not file:
         raise Http404
-    return _stream(file, "image/jpeg")
+    return _stream(file, "image/jpeg", rendering_open)
 
 
 def original_response(image: Image) -> FileResponse:
@@ -35,9 +39,11 @@ def original_response(image: Image) -> FileResponse:
     return response
 
 
-def _stream(file: FieldFile, content_type: str) -> FileResponse:
+def _stream(
+    file: FieldFile, content_type: str, open_file: Callable[[FieldFile], File[Any]] = FieldFile.open
+) -> FileResponse:
     try:
-        return FileResponse(file.open("rb"), content_type=content_type)
+        return FileResponse(open_file(file), content_type=content_type)
     except FileNotFoundError:
         logger.error("A stored file is missing.", extra={"stored_name": file.name})
         raise Http404 from None

@@ -16,6 +16,7 @@ from diagnosis.services.predictions import (
     prediction_record,
     prediction_refuse,
 )
+from diagnosis.services.renderings import renderings_make
 from ml.imaging import ImageRefused
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ def analysis_run(*, prediction_id: str) -> None:
     if prediction is None:
         return
     actor = system_user()
+    pixels = None
     if prediction.model_version.sha256 != model.sha256:
         prediction_fail(
             actor=actor,
@@ -50,8 +52,8 @@ def analysis_run(*, prediction_id: str) -> None:
         return
     try:
         with prediction.image.file.open("rb") as file:
-            output = inference.analyse(file.read())
-        prediction_record(actor=actor, prediction=prediction, output=output)
+            pixels = inference.read(file.read())
+        prediction_record(actor=actor, prediction=prediction, output=inference.analyse(pixels))
     except ImageRefused as refusal:
         prediction_refuse(actor=actor, prediction=prediction, code=refusal.code, reason=str(refusal))
     except SoftTimeLimitExceeded:
@@ -67,3 +69,6 @@ def analysis_run(*, prediction_id: str) -> None:
             reason="The analysis failed for a technical reason. The image itself can be read; press “Run again”, and if it "
             f"fails again tell an administrator the error number {error_id}.",
         )
+    if pixels is not None:
+        # After the opinion, for which somebody may be waiting; decoded once for both.
+        renderings_make(stored=prediction.image, pixels=pixels)

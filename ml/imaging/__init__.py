@@ -4,23 +4,26 @@
 
 from ml.imaging.image import DEFAULT_LIMITS, GreyImage, Limits
 from ml.imaging.kinds import SNIFF_BYTES, FileKind, sniff
-from ml.imaging.loading import check_object, load_image
+from ml.imaging.loading import check_image, check_object, load_image
 from ml.imaging.refusals import REFUSALS, ImageRefused, refusal
-from ml.imaging.render import render_jpeg, render_jpegs, render_png
+from ml.imaging.render import THUMBNAIL_SIDE, render_jpeg, render_jpegs, render_png, render_views
 
 __all__ = [
     "DEFAULT_LIMITS",
     "REFUSALS",
     "SNIFF_BYTES",
+    "THUMBNAIL_SIDE",
     "FileKind",
     "GreyImage",
     "ImageRefused",
     "Limits",
+    "check_image",
     "check_object",
     "load_image",
     "refusal",
     "render_jpeg",
     "render_jpegs",
     "render_png",
+    "render_views",
     "sniff",
 ]

@@ -5,6 +5,7 @@ import math
 import struct
 import warnings
 import zlib
+from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
@@ -26,6 +27,7 @@ from ml.imaging.grey_scale import (
     Rescale,
     Window,
     WindowFunction,
+    check_display_values,
     display_values,
 )
 from ml.imaging.image import GreyImage, Limits
@@ -49,6 +51,53 @@ def read_dicom(data: bytes, limits: Limits) -> GreyImage:
 
     Raises `ImageRefused`, and whatever pydicom and the decoders raise on damage.
     """
+    decoded = _decoded(data, limits)
+    if decoded.scale is None:
+        pixels = grey_of_rgb(decoded.samples).astype(np.float32) / np.float32(255)
+        mapping = STORED_RANGE
+    else:
+        pixels = display_values(decoded.samples, decoded.scale, decoded.bits_stored, decoded.signed)
+        mapping = decoded.scale.mapping
+    return GreyImage(
+        pixels=pixels,
+        kind=FileKind.DICOM,
+        bits_stored=decoded.bits_stored,
+        photometric_interpretation=decoded.photometric_interpretation,
+        transfer_syntax=decoded.transfer_syntax,
+        grey_mapping=mapping,
+    )
+
+
+def check_dicom(data: bytes, limits: Limits) -> tuple[int, int]:
+    """Raise what `read_dicom` would, and make no pixels: every sample is decoded and looked at, none is turned into grey.
+
+    Returns rows and columns.
+    """
+    decoded = _decoded(data, limits)
+    if decoded.scale is None:
+        grey_of_rgb(decoded.samples)
+    else:
+        check_display_values(decoded.samples, decoded.scale, decoded.bits_stored, decoded.signed)
+    rows, columns = decoded.samples.shape[:2]
+    return int(rows), int(columns)
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    """Stored samples, (rows, columns) or for colour (rows, columns, 3), and what turns them into grey.
+
+    `scale` is None for colour, which must be grey in fact.
+    """
+
+    samples: NDArray[Any]
+    scale: GreyScale | None
+    bits_stored: int
+    signed: bool
+    photometric_interpretation: str
+    transfer_syntax: str
+
+
+def _decoded(data: bytes, limits: Limits) -> _Decoded:
     stored_as = read_transfer_syntax(data)
     data = inflated(data, limits)
     transfer_syntax = read_transfer_syntax(data)
@@ -60,20 +109,13 @@ def read_dicom(data: bytes, limits: Limits) -> GreyImage:
     check_for_presentation(ds)
     bits_stored, signed = sample_format(ds)
     photometric = photometric_interpretation(ds)
-    if photometric in COLOUR:
-        pixels = grey_of_rgb(decode(ds, transfer_syntax)).astype(np.float32) / np.float32(255)
-        mapping = STORED_RANGE
-    else:
-        scale = grey_scale(ds, photometric, bits_stored)
-        pixels = display_values(decode(ds, transfer_syntax), scale, bits_stored, signed)
-        mapping = scale.mapping
-    return GreyImage(
-        pixels=pixels,
-        kind=FileKind.DICOM,
+    return _Decoded(
+        scale=None if photometric in COLOUR else grey_scale(ds, photometric, bits_stored),
+        samples=decode(ds, transfer_syntax),
         bits_stored=bits_stored,
+        signed=signed,
         photometric_interpretation=photometric,
         transfer_syntax=str(stored_as),
-        grey_mapping=mapping,
     )
 
 

@@ -211,5 +211,20 @@ def display_values(
 
     Raises IndexError when a sample lies outside what `bits_stored` can hold.
     """
+    return _table_for(samples, scale, bits_stored, signed)[samples]
+
+
+def check_display_values(
+    samples: NDArray[np.integer], scale: GreyScale, bits_stored: int, signed: bool
+) -> None:
+    """Raise what `display_values` would, without making its array: four bytes for each sample."""
+    table = _table_for(samples, scale, bits_stored, signed)
+    if samples.max() >= len(table) or samples.min() < -len(table):
+        raise IndexError("a sample lies outside what Bits Stored can hold")
+
+
+def _table_for(
+    samples: NDArray[np.integer], scale: GreyScale, bits_stored: int, signed: bool
+) -> NDArray[np.float32]:
     interest = range_of_interest(samples, scale, bits_stored, signed) if scale.voi is None else (0.0, 0.0)
-    return lookup_table(scale, bits_stored, signed, interest)[samples]
+    return lookup_table(scale, bits_stored, signed, interest)

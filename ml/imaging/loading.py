@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ml.imaging.dicom import check_whole, read_dicom
+from ml.imaging.dicom import check_dicom, check_whole, read_dicom
 from ml.imaging.image import DEFAULT_LIMITS, GreyImage, Limits
 from ml.imaging.kinds import SNIFF_BYTES, FileKind, has_foreign_preamble, sniff
 from ml.imaging.raster import read_raster
@@ -30,6 +30,17 @@ def load_image(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Grey
         if kind is FileKind.DICOM:
             return read_dicom(data, limits)
         return read_raster(data, kind, limits)
+
+
+def check_image(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> tuple[FileKind, int, int]:
+    """Raise what `load_image` would; of a DICOM file in a fraction of its time. Returns kind, rows and columns."""
+    data = read_source(source, limits)
+    with refusing():
+        kind = sniff_or_refuse(data)
+        if kind is FileKind.DICOM:
+            return kind, *check_dicom(data, limits)
+        image = read_raster(data, kind, limits)
+        return kind, image.rows, image.columns
 
 
 def read_source(source: Path | bytes, limits: Limits) -> bytes:

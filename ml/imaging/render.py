@@ -7,6 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+#: The longer side at most, in pixels, of what a person reads from and of the small picture in a list.
+PREVIEW_SIDE = 2048
+THUMBNAIL_SIDE = 256
+
+
+def render_views(pixels: NDArray[np.float32]) -> tuple[bytes, bytes]:
+    """Return preview and thumbnail of `pixels` (rows, columns; 0 = black to 1 = white) as 8-bit grey JPEGs."""
+    preview, thumbnail = render_jpegs(pixels, (PREVIEW_SIDE, THUMBNAIL_SIDE))
+    return preview, thumbnail
+
 
 def render_png(pixels: NDArray[np.float32], max_side: int | None = None) -> bytes:
     """Return `pixels` (rows, columns; 0 = black to 1 = white) as an 8-bit grey PNG, lossless.

@@ -8,7 +8,7 @@ from diagnosis.intake import decoder_process
 from diagnosis.intake.examine import examine
 
 
-def harmful_examine(content, limits):
+def harmful_examine(content, limits, *, render):
     if b"HARM:abort" in content:
         os.abort()
     if b"HARM:spin" in content:
@@ -23,7 +23,7 @@ def harmful_examine(content, limits):
     if b"HARM:write" in content:
         with open("harm.txt", "w") as file:  # noqa: PTH123  As a codec would.
             file.write("x" * 10_000)
-    return examine(content, limits)
+    return examine(content, limits, render=render)
 
 
 decoder_process.examine = harmful_examine

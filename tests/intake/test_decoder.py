@@ -132,11 +132,11 @@ def test_a_file_that_ends_the_decoder_twice_is_held_and_never_tried_again(
 def test_a_file_that_ended_the_decoder_once_is_tried_again(harmful, receive, monkeypatch):
     real, calls = examine_apart, []
 
-    def dies_once(content):
+    def dies_once(content, **options):
         calls.append(content)
         if len(calls) == 1:
             raise DecoderDied
-        return real(content)
+        return real(content, **options)
 
     monkeypatch.setattr("diagnosis.intake.receive.examine_apart", dies_once)
     assert receive(dicom()).outcome is FileOutcome.STORED

@@ -12,6 +12,7 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 
 from diagnosis.intake.receive import receive_file
+from diagnosis.intake.renderings import rendering_open
 from diagnosis.intake.sweep import orphans_sweep
 from diagnosis.models import AuditEvent
 from diagnosis.services.accounts import system_user
@@ -62,11 +63,12 @@ def test_files_of_images_of_waiting_and_of_held_files_stay_however_old(
     receive, doctor, site, stored_files, private_media
 ):
     PatientFactory(site=site, mrn="MRN-1", person_name="Example^Ana", birth_date=None)
-    receive(dicom(1))
+    looked_at = receive(dicom(1)).image
+    rendering_open(looked_at.preview)
     receive(dicom(2, patient_name="Other^Olga"))
     receive_file(actor=doctor, site=site, upload=uploaded("a.png", png()))
     before = stored_files()
-    assert len(before) == 9
+    assert len(before) == 7
     for name in before:
         age(private_media / name, 1000)
     assert sweep_orphans() == 0

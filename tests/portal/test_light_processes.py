@@ -28,7 +28,7 @@ django.setup()
 import cxr_portal.celery, diagnosis.tasks
 from diagnosis import inference
 from ml.phantom import phantom_png
-output = inference.analyse(phantom_png(1, rows=128, columns=128))
+output = inference.analyse(inference.read(phantom_png(1, rows=128, columns=128)))
 assert set(output.probabilities) == {{"covid19", "viral_pneumonia", "normal"}}
 {HEAVY}
 """

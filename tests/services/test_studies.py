@@ -209,7 +209,7 @@ def test_a_limit_on_pixels_holds_for_the_upload_and_the_worker_alike(doctor, sit
     content = dicom()
     assert receive(doctor, site, content).code == "too_many_pixels"
     with pytest.raises(ImageRefused, match="15,359 pixels"):
-        inference.analyse(content)
+        inference.read(content)
     settings.CXR_MAX_PIXELS += 1
     assert receive(doctor, site, content).outcome is FileOutcome.WAITING
 

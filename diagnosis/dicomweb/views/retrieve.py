@@ -29,11 +29,10 @@ from diagnosis.dicomweb.negotiation import (
 )
 from diagnosis.dicomweb.rendering import Rendering, render
 from diagnosis.dicomweb.views.base import DicomWebView
-from diagnosis.intake.examine import THUMBNAIL_SIDE
 from diagnosis.models import Image
 from diagnosis.selectors.files import jpeg_response
 from diagnosis.services.studies import image_download
-from ml.imaging import ImageRefused
+from ml.imaging import THUMBNAIL_SIDE, ImageRefused
 from ml.imaging.loading import refusing
 
 MOST_FRAMES = 1000

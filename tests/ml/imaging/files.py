@@ -1,6 +1,7 @@
 """Small DICOM files made by hand, real ones where they are there, and peers to compare with."""
 
 import os
+import re
 import shutil
 from io import BytesIO
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.encoders.base import get_encoder
 from pydicom.uid import UID
 
-from ml.imaging import GreyImage, ImageRefused, load_image
+from ml.imaging import GreyImage, ImageRefused, check_image, load_image
 from ml.phantom import to_file
 
 REPOSITORY = Path(__file__).parents[3]
@@ -110,8 +111,13 @@ def peer(program: str) -> str:
 
 
 def image_or_code(content: bytes | Path) -> GreyImage | str:
-    """What `load_image` makes of it; any exception but a refusal leaves."""
+    """What `load_image` makes of it, and `check_image` says the same; any exception but a refusal leaves."""
     try:
-        return load_image(content)
+        image = load_image(content)
     except ImageRefused as refused:
+        with pytest.raises(ImageRefused, match=re.escape(str(refused))) as checked:
+            check_image(content)
+        assert checked.value.code == refused.code  # noqa: PT017
         return refused.code
+    assert check_image(content) == (image.kind, image.rows, image.columns)
+    return image

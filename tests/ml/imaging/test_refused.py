@@ -20,7 +20,7 @@ from pydicom.sequence import Sequence
 
 import ml.imaging
 import ml.serving
-from ml.imaging import REFUSALS, ImageRefused, Limits, load_image, refusal, sniff
+from ml.imaging import REFUSALS, ImageRefused, Limits, check_image, load_image, refusal, sniff
 from ml.phantom import TRANSFER_SYNTAXES, Greys, phantom_dicom, phantom_jpeg, phantom_png, to_file
 from ml.serving.gate import REASONS
 from tests.ml.imaging.files import QUIET, data_set, dicom, image_or_code
@@ -32,8 +32,15 @@ SAMPLES = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 
 
 def code_of(content: bytes | Path, **options) -> str:
+    """That of `load_image`, and `check_image` has the same."""
+    codes = [_code_of(read, content, options) for read in (load_image, check_image)]
+    assert codes[0] == codes[1]
+    return codes[0]
+
+
+def _code_of(read, content, options):
     with pytest.raises(ImageRefused) as refused:
-        load_image(content, **options)
+        read(content, **options)
     return refused.value.code
 
 
