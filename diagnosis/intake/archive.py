@@ -53,11 +53,15 @@ class ArchiveRefused(PersonError):  # noqa: N818  Named for what happened.
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ArchivedFile:
-    """One file of an archive; ``content`` is ``None`` where it is not read, for the reason that ``code`` and ``reason`` say."""
+    """One file of an archive; ``content`` is ``None`` where it is not read, for the reason that ``code`` and ``reason`` say.
+
+    ``position`` is its place among the files of the archive, from 0.
+    """
 
     name: str
     content: bytes | None
     code: str = ""
+    position: int = 0
 
     @property
     def reason(self) -> str:
@@ -69,8 +73,9 @@ def is_archive(head: bytes) -> bool:
     return head.startswith(ZIP_SIGNATURES) and sniff(head[:SNIFF_BYTES]) is None
 
 
-def archived_files(source: Path | IO[bytes]) -> Iterator[ArchivedFile]:
-    """The files of a ZIP archive, in its order. Of a CD (an archive with a DICOMDIR) only the DICOM files.
+def archived_files(source: Path | IO[bytes], *, start: int = 0) -> Iterator[ArchivedFile]:
+    """The files of a ZIP archive, in its order, from the position ``start`` on; those before it are not unpacked. Of a CD (an
+    archive with a DICOMDIR) only the DICOM files.
 
     Raises ``ArchiveRefused``: archive_damaged, archive_too_many_files, archive_too_large (more than ``CXR_ARCHIVE_MAX_BYTES``,
     also in the middle, where it holds more than it declares).
@@ -87,15 +92,15 @@ def archived_files(source: Path | IO[bytes]) -> Iterator[ArchivedFile]:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
         _check_declared(entries)
         is_cd = any(_base_name(entry).upper() == DICOMDIR for entry in entries)
-        left = settings.CXR_ARCHIVE_MAX_BYTES
-        for entry in entries:
+        left = settings.CXR_ARCHIVE_MAX_BYTES - sum(entry.file_size for entry in entries[:start])
+        for position, entry in enumerate(entries[start:], start):
             if is_cd and _base_name(entry).upper() == DICOMDIR:
                 continue
             file = _read(archive, entry, left)
             left -= len(file.content or b"")
             if is_cd and file.content is not None and sniff(file.content[:SNIFF_BYTES]) is not FileKind.DICOM:
                 continue
-            yield file
+            yield dataclasses.replace(file, position=position)
 
 
 def _check_directory(source: Path | IO[bytes]) -> None:

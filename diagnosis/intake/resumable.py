@@ -8,12 +8,11 @@ import functools
 import hashlib
 import io
 import logging
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from pathlib import PurePosixPath
 from typing import IO, Any
 
 from django.conf import settings
@@ -27,6 +26,7 @@ from django.utils import timezone
 from diagnosis import policies
 from diagnosis.errors import Conflict, PersonError
 from diagnosis.intake.archive import ArchivedFile, archived_files, is_archive
+from diagnosis.intake.pieces import Pieces
 from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.intake.submit import file_failed
 from diagnosis.models import ResumableUpload, Site, UploadState, User
@@ -258,18 +258,20 @@ def archive_examine(*, upload_id: uuid.UUID, examined_until: dt.datetime) -> Non
     upload = ResumableUpload.objects.select_related("site", "uploaded_by").get(pk=upload_id)
     stop_at = time.monotonic() + settings.CXR_ANALYSIS_TIME_LIMIT / 4
     receipts = list(upload.receipts)
-    with tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR) as whole:
-        try:
-            _assemble(upload, whole)
-            for file in islice(archived_files(whole), len(receipts), None):
-                if time.monotonic() > stop_at:
-                    with transaction.atomic():
-                        _enqueue(upload)
-                    return
-                receipts.append(_as_json(_receive_member(upload, file)))
-                _still_ours(upload).update(receipts=receipts)
-        except Exception as error:  # noqa: BLE001  As in _receive.
-            receipts.append(_as_json(_failed(upload, error)))
+    # Those of before a new version of the portal have no position, and every file of them has a receipt.
+    start = receipts[-1].get("position", len(receipts) - 1) + 1 if receipts else 0
+    try:
+        if not receipts:
+            _check_fingerprint(upload)
+        for file in archived_files(_opened(upload), start=start):
+            if time.monotonic() > stop_at:
+                with transaction.atomic():
+                    _enqueue(upload)
+                return
+            receipts.append(_as_json(_receive_member(upload, file)) | {"position": file.position})
+            _still_ours(upload).update(receipts=receipts)
+    except Exception as error:  # noqa: BLE001  As in _receive.
+        receipts.append(_as_json(_failed(upload, error)))
     if not receipts:
         file_refuse(actor=upload.uploaded_by, site=upload.site, code="archive_empty")
         empty = Receipt(upload.file_name, FileOutcome.REFUSED, EMPTY_ARCHIVE, code="archive_empty")
@@ -283,9 +285,8 @@ def _abandoned() -> Q:
 
 def _receive(upload: ResumableUpload) -> Receipt:
     try:
-        whole = io.BytesIO()
-        _assemble(upload, whole)
-        return _receive_bytes(upload, upload.file_name, whole.getvalue())
+        _check_fingerprint(upload)
+        return _receive_bytes(upload, upload.file_name, b"".join(_stored(upload)))
     except Exception as error:  # noqa: BLE001  Whatever is wrong, the sender gets an answer; file_failed logs it.
         return _failed(upload, error)
 
@@ -323,17 +324,29 @@ def _holds_archive(upload: ResumableUpload) -> bool:
         return False  # What reads it whole says so.
 
 
-def _assemble(upload: ResumableUpload, whole: IO[bytes]) -> None:
-    """Write the pieces one after another. Raises ``Damaged`` where they are not what the sender announced."""
+def _check_fingerprint(upload: ResumableUpload) -> None:
+    """Raises ``Damaged`` where the pieces are not what the sender announced."""
+    if not upload.fingerprint:
+        return
     fingerprint = Fingerprint()
     for piece in _stored(upload):
         fingerprint.update(piece)
-        whole.write(piece)
-    if upload.fingerprint and upload.fingerprint != fingerprint.hexdigest():
+    if upload.fingerprint != fingerprint.hexdigest():
         raise Damaged(
             "What arrived is not what was chosen: the file changed while it was sent, or was damaged on the way. Nothing of it "
             "was kept. Choose the file again and send it anew."
         )
+
+
+def _opened(upload: ResumableUpload) -> IO[bytes]:
+    """The whole file, whose pieces are read when they are asked for: a long archive takes no room on the disk a second time."""
+    starts = [int(PurePosixPath(name).name.partition("-")[0]) for name in upload.pieces]
+
+    def read_piece(number: int) -> bytes:
+        with default_storage.open(upload.pieces[number]) as piece:
+            return bytes(piece.read())
+
+    return io.BufferedReader(Pieces(starts, upload.length, read_piece))
 
 
 def _stored(upload: ResumableUpload) -> Iterator[bytes]:

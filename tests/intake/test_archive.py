@@ -4,12 +4,14 @@ import io
 import resource
 import stat
 import struct
+import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
 
-from diagnosis.intake.archive import ArchiveRefused, archived_files, is_archive
+from diagnosis.intake.archive import SENTENCES, ArchivedFile, ArchiveRefused, archived_files, is_archive
 from diagnosis.intake.bulk import files_in, receive_path
 from diagnosis.models import Image, Road
 from diagnosis.services.studies import FileOutcome
@@ -84,9 +86,20 @@ def test_a_link_is_refused():
     assert (file.content, file.code) == (None, "archive_link")
 
 
-def test_an_archive_inside_is_not_opened():
-    [file] = read(packed({"inner.zip": packed({"a.dcm": b"1"})}))
-    assert file.code == "nested_archive"
+@pytest.mark.parametrize("depth", [1, 2, 50])
+def test_an_archive_inside_is_not_opened_however_deep_it_goes(depth):
+    inner = packed({"a.dcm": dicom()})
+    for _ in range(depth):
+        inner = packed({"no-zip-by-its-name.dcm": inner})
+    [file] = read(inner)
+    assert (file.content, file.code) == (None, "nested_archive")
+
+
+@pytest.mark.parametrize("code", sorted(SENTENCES))
+def test_what_is_not_read_of_an_archive_says_why_and_what_to_do(code):
+    reason = ArchivedFile("a", None, code).reason
+    assert reason.endswith(".")
+    assert reason.count(". ") == 1
 
 
 def test_a_locked_file_is_refused():
@@ -161,11 +174,94 @@ def test_a_bomb_that_lies_about_its_size_is_read_no_further_than_it_says(setting
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**15  # 32 MB, in KB.
 
 
-def test_ten_gigabytes_of_zeros_are_refused_and_take_neither_memory_nor_time():
-    block = packed({"zeros": bytes(2**22)})
-    content = lying(block, 0xFFFFFFF0)
-    [file] = archived_files_or_code(content)
-    assert file in ("archive_too_large", "too_large")
+MEBIBYTE = 2**20
+
+
+def crc_of_zeros(count: int) -> int:
+    """CRC-32 of ``count`` zeros: the register is a linear map of 32 bits, and that of a power of it is found by squaring."""
+
+    def apply(columns: list[int], register: int) -> int:
+        result = 0
+        for place, column in enumerate(columns):
+            if register >> place & 1:
+                result ^= column
+        return result
+
+    step = [0xEDB88320, *(1 << place for place in range(31))]  # One bit of zero.
+    register, bits = 0xFFFFFFFF, count * 8
+    while bits:
+        if bits & 1:
+            register = apply(step, register)
+        step = [apply(step, column) for column in step]
+        bits >>= 1
+    return register ^ 0xFFFFFFFF
+
+
+def zip_of_zeros(mebibytes: int, files: int = 1) -> bytes:
+    """A whole ZIP64 archive of so many files of zeros, each of so many MiB. One MiB is deflated once, and stands there often."""
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    block = squeeze.compress(bytes(MEBIBYTE)) + squeeze.flush(zlib.Z_FULL_FLUSH)
+    content = block * mebibytes + squeeze.flush()
+    size, crc = mebibytes * MEBIBYTE, crc_of_zeros(mebibytes * MEBIBYTE)
+    body, directory = bytearray(), bytearray()
+    for number in range(files):
+        name = f"zeros-{number}.dcm".encode()
+        common = struct.pack("<HHHHHLLLH", 45, 0, 8, 0, 0x21, crc, 0xFFFFFFFF, 0xFFFFFFFF, len(name))
+        sizes = struct.pack("<QQ", size, len(content))
+        directory += b"PK\x01\x02" + struct.pack("<H", 45) + common
+        directory += struct.pack("<HHHHLL", 28, 0, 0, 0, 0, 0xFFFFFFFF) + name
+        directory += struct.pack("<HH", 1, 24) + sizes + struct.pack("<Q", len(body))
+        body += (
+            b"PK\x03\x04"
+            + common
+            + struct.pack("<H", 20)
+            + name
+            + struct.pack("<HH", 1, 16)
+            + sizes
+            + content
+        )
+    end_64 = struct.pack(
+        "<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, files, files, len(directory), len(body)
+    )
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, len(body) + len(directory), 1)
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return bytes(body + directory + end_64 + locator + end)
+
+
+def test_an_archive_of_zeros_is_a_real_one():
+    for mebibytes, files in ((1, 1), (3, 2)):
+        with zipfile.ZipFile(io.BytesIO(zip_of_zeros(mebibytes, files))) as archive:
+            assert archive.testzip() is None
+            assert [entry.file_size for entry in archive.infolist()] == [mebibytes * MEBIBYTE] * files
+            assert not any(archive.read(archive.infolist()[0]))
+
+
+@pytest.mark.parametrize("files", [1, 250], ids=["one file", "250 files, none of them over the limit"])
+def test_ten_gigabytes_of_zeros_are_refused_and_take_neither_memory_nor_time(doctor, site, tmp_path, files):
+    path = tmp_path / "zeros.zip"
+    path.write_bytes(zip_of_zeros(10 * 1024 // files, files))
+    assert path.stat().st_size < 11 * MEBIBYTE
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    [receipt] = receive_all(doctor, site, path)
+    assert (receipt.outcome, receipt.code) == (FileOutcome.REFUSED, "archive_too_large")
+    assert "expands to more than the limit of 4,096 MB" in receipt.reason
+    assert "send it in parts" in receipt.reason
+    assert time.process_time() - began < 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**15  # 32 MB, in KB.
+    assert not Image.objects.exists()
+
+
+def test_ten_gigabytes_of_zeros_that_claim_to_be_few_are_not_unpacked(doctor, site, tmp_path):
+    content = bytearray(zip_of_zeros(10 * 1024))
+    for signature, place in ((b"PK\x03\x04", 46), (b"PK\x01\x02", 62)):
+        struct.pack_into("<Q", content, content.index(signature) + place + 1, 1000)
+    path = tmp_path / "zeros.zip"
+    path.write_bytes(content)
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    [receipt] = receive_all(doctor, site, path)
+    assert (receipt.outcome, receipt.code) == (FileOutcome.REFUSED, "archive_damaged")
+    assert time.process_time() - began < 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**15
 
 
 def archived_files_or_code(content: bytes) -> list[str]:
@@ -206,7 +302,7 @@ def test_the_good_files_of_an_archive_are_stored_and_the_bad_ones_refused(
     ]
     assert [receipt.code for receipt in receipts[2:]] == ["unknown_kind", "archive_path"]
     assert {image.road for image in Image.objects.all()} == {"command"}
-    assert len(stored_files()) == 6
+    assert len([name for name in stored_files() if name.startswith("originals/")]) == 2
     assert {receipt.outcome for receipt in receive_all(doctor, site, path)[:2]} == {FileOutcome.DUPLICATE}
 
 

@@ -11,13 +11,16 @@ import uuid
 import zipfile
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from django.core.files.storage import default_storage
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from diagnosis.intake import archive as archive_module
 from diagnosis.intake import resumable
+from diagnosis.intake.pieces import Pieces
 from diagnosis.intake.resumable import PIECE_BYTES, content_fingerprint, upload_examine, uploads_sweep
 from diagnosis.models import AuditEvent, IncomingFile, OutboxMessage, ResumableUpload
 from diagnosis.services.accounts import membership_set, system_user
@@ -441,6 +444,85 @@ def test_a_long_archive_goes_on_in_another_task(doctor_at, sent_archive, monkeyp
     response = doctor_at.post(f"{sent_archive}result/")
     assert json.loads(response["X-Counts"]) == {"waiting": 3, "refused": 2}
     assert AuditEvent.objects.filter(action="file_refused").count() == 2
+
+
+def test_what_a_long_archive_has_behind_it_is_not_unpacked_again(doctor_at, sent_archive, monkeypatch):
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(resumable, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    unpacked, read = [], archive_module._read
+    monkeypatch.setattr(
+        archive_module,
+        "_read",
+        lambda zipped, entry, left: unpacked.append(entry.filename) or read(zipped, entry, left),
+    )
+    tasks = 0
+    while run_archive_tasks():
+        tasks += 1
+    assert tasks > 1
+    # A task that ends has looked at the file with which the next one begins.
+    assert len(unpacked) == 5 + tasks - 1
+    assert set(unpacked) == {"A/IM1", "B/IM1", "C/IM1", "letter", "inner"}
+
+
+def test_an_archive_that_came_in_pieces_is_read_out_of_them(doctor_at, site):
+    content = archive(**{f"{n}": png(n) for n in range(4)})
+    address = begin(
+        doctor_at, site, len(content), name="night.zip", fingerprint=content_fingerprint(content)
+    )["Location"]
+    for start in range(0, len(content), 3000):
+        send(doctor_at, address, start, content[start : start + 3000])
+    assert len(pieces()) > 4
+    run_archive_tasks()
+    assert json.loads(doctor_at.post(f"{address}result/")["X-Counts"]) == {"waiting": 4}
+    assert {incoming.sha256 for incoming in IncomingFile.objects.all()} == {
+        hashlib.sha256(png(n)).hexdigest() for n in range(4)
+    }
+    assert pieces() == []
+
+
+def test_an_archive_that_was_damaged_on_the_way_is_refused_as_a_whole(doctor_at, site):
+    content = archive(a=png(1), b=png(2))
+    fingerprint = content_fingerprint(content[:-1] + b"x")
+    address = begin(doctor_at, site, len(content), name="night.zip", body=content, fingerprint=fingerprint)[
+        "Location"
+    ]
+    run_archive_tasks()
+    response = doctor_at.post(f"{address}result/")
+    assert json.loads(response["X-Counts"]) == {"refused": 1}
+    assert "What arrived is not what was chosen" in text(response)
+    assert not IncomingFile.objects.exists()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pieces_are_read_as_the_file_that_they_are(seed):
+    random = np.random.default_rng(seed)
+    whole = random.bytes(1000)
+    starts = [0, *sorted({int(place) for place in random.integers(1, 1000, 6)})]
+    ends = [*starts[1:], len(whole)]
+    asked = []
+
+    def read_piece(number):
+        asked.append(number)
+        return whole[starts[number] : ends[number]]
+
+    file = Pieces(starts, len(whole), read_piece)
+    assert file.readall() == whole
+    assert asked == list(range(len(starts)))
+    buffered = io.BufferedReader(file, 16)
+    for _ in range(100):
+        place, size = (int(number) for number in random.integers(0, 1100, 2))
+        buffered.seek(place)
+        assert buffered.read(size) == whole[place : place + size]
+    assert file.seek(-10, io.SEEK_END) == 990
+    assert file.seek(5, io.SEEK_CUR) == 995
+    with pytest.raises(OSError, match="before the beginning"):
+        file.seek(-1)
+
+
+def test_a_piece_that_has_lost_its_end_is_no_end_of_the_file():
+    file = Pieces([0, 4], 8, [b"four", b"fo"].__getitem__)
+    with pytest.raises(OSError, match="shorter than it was"):
+        file.readall()
 
 
 def test_an_archive_whose_worker_died_goes_on_from_the_sweep(doctor_at, sent_archive, monkeypatch):
