@@ -1,6 +1,7 @@
 """TIFF to pixels."""
 
 import struct
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -25,13 +26,21 @@ def test_every_value_is_itself_divided_by_the_highest(samples, compression):
 
 
 def tiff(
-    samples: np.ndarray, *, order: str = "<", photometric: int = 1, bits: int = 16, orientation: int = 1
+    samples: np.ndarray,
+    *,
+    order: str = "<",
+    photometric: int = 1,
+    bits: int = 16,
+    orientation: int = 1,
+    deflate: bool = False,
 ) -> bytes:
-    """A TIFF of one uncompressed strip, written by hand: Pillow writes neither big endian nor WhiteIsZero of 16 bits."""
+    """A TIFF of one strip, written by hand: Pillow writes neither big endian nor WhiteIsZero of 16 bits."""
     data = samples.astype(f"{order}u2").tobytes()
+    if deflate:
+        data = zlib.compress(data)
     rows, columns = samples.shape
     entries = [
-        (256, 3, columns), (257, 3, rows), (258, 3, bits), (259, 3, 1), (262, 3, photometric), (273, 4, 8),
+        (256, 3, columns), (257, 3, rows), (258, 3, bits), (259, 3, 8 if deflate else 1), (262, 3, photometric), (273, 4, 8),
         (274, 3, orientation), (277, 3, 1), (278, 3, rows), (279, 4, len(data)),
     ]  # fmt: skip
     head = (b"II*\x00" if order == "<" else b"MM\x00*") + struct.pack(f"{order}L", 8 + len(data))
@@ -51,13 +60,18 @@ def test_both_byte_orders_show_the_same(order):
     )
 
 
-def test_where_white_is_zero_the_picture_is_turned_round():
-    pixels = load_image(tiff(65535 - RAMP16, photometric=0)).pixels
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little endian", "big endian"])
+def test_where_white_is_zero_the_picture_is_turned_round(order):
+    pixels = load_image(tiff(65535 - RAMP16, order=order, photometric=0)).pixels
     assert np.array_equal(pixels, RAMP16.astype(np.float32) / np.float32(65535))
 
 
-def test_white_is_zero_of_16_bits_in_big_endian_is_refused_and_not_shown_the_wrong_way_round():
-    assert code_of(tiff(65535 - RAMP16, order=">", photometric=0)) == "corrupt"
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("order", ["<", ">"], ids=["little endian", "big endian"])
+def test_compressed_pictures_of_both_byte_orders_and_polarities_show_the_same(order, photometric):
+    samples = RAMP16 if photometric else 65535 - RAMP16
+    pixels = load_image(tiff(samples, order=order, photometric=photometric, deflate=True)).pixels
+    assert np.array_equal(pixels, RAMP16.astype(np.float32) / np.float32(65535))
 
 
 def test_white_is_zero_of_8_bits_is_turned_round_too():
