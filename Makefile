@@ -23,7 +23,7 @@ DEPLOY_CHECK_ENV = CXR_MODE=production ALLOWED_HOSTS=portal.example DATABASE_URL
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test e2e notebook lint format lock clean bench-model bench-intake
+.PHONY: help run test e2e notebook lint format lock clean bench-model bench-intake try-corrupt
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,17 @@ bench-model: $(DEV_TOOLS) ## Measure the served model against its goals: DATA=/p
 
 bench-intake: $(DEV_TOOLS) ## Measure how fast files are stored, beside Orthanc: ARGS=--files=200
 	@$(BIN)/python -m benchmarks.intake $(ARGS)
+
+PILLOW := var/pillow
+try-corrupt: $(DEV_TOOLS) ## Fetch Pillow's source and try every image of its tests on the intake: crashed, endless, damaged
+	@rm -rf $(PILLOW) && mkdir -p $(PILLOW)
+	@awk '/^pillow==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements.txt > $(PILLOW)/requirements.txt
+	$(BIN)/uv venv --quiet --seed $(PILLOW)/venv
+	$(BIN)/uv pip install --quiet --python $(PILLOW)/venv/bin/python 'setuptools>=77' pybind11
+	$(PILLOW)/venv/bin/python -m pip download --quiet --no-deps --no-build-isolation --no-binary :all: --require-hashes \
+		--requirement $(PILLOW)/requirements.txt --dest $(PILLOW)
+	tar -xzf $(PILLOW)/pillow-*.tar.gz -C $(PILLOW) --strip-components=1 --wildcards '*/Tests/images/*'
+	CXR_PILLOW_TESTS=$(PILLOW)/Tests/images $(BIN)/python -m pytest -n0 tests/intake/pillows_images.py $(ARGS)
 
 notebook: $(DEV_TOOLS) ## Run the notebook over all images and keep its outputs: CXR_DATA=/path/to/data
 	$(BIN)/python -m notebooks.run
