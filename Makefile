@@ -44,7 +44,8 @@ bench-intake: $(DEV_TOOLS) ## Measure how fast files are stored, beside Orthanc:
 	@$(BIN)/python -m benchmarks.intake $(ARGS)
 
 PILLOW := var/pillow
-try-corrupt: $(DEV_TOOLS) ## Fetch Pillow's source and try every image of its tests on the intake: crashed, endless, damaged
+try-corrupt: $(DEV_TOOLS) ## Try on the intake 1,000 damages of each real film, and every image of Pillow's tests (fetches its source)
+	CXR_FLIPS=1000 $(BIN)/python -m pytest -n0 tests/intake/test_real_files.py $(ARGS)
 	@rm -rf $(PILLOW) && mkdir -p $(PILLOW)
 	@awk '/^pillow==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements.txt > $(PILLOW)/requirements.txt
 	$(BIN)/uv venv --quiet --seed $(PILLOW)/venv

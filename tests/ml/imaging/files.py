@@ -93,10 +93,15 @@ def rle(samples: NDArray[Any]) -> bytes:
 
 def real_dicom(name: str) -> Path:
     """A real chest X-ray of the data folder (CXR_DATA); the test is skipped where it is not there."""
-    folder = Path(os.environ.get("CXR_DATA", REPOSITORY / "../shared/data")) / "dicom"
-    for path in folder.glob(name):
+    return real_file(f"dicom/{name}")
+
+
+def real_file(pattern: str) -> Path:
+    """The first file of the data folder (CXR_DATA) that matches; the test is skipped where there is none."""
+    folder = Path(os.environ.get("CXR_DATA", REPOSITORY / "../shared/data"))
+    for path in sorted(folder.glob(pattern)):
         return path
-    pytest.skip(f"no {name} in {folder}: set CXR_DATA to the folder of the research data")
+    pytest.skip(f"no {pattern} in {folder}: set CXR_DATA to the folder of the research data")
 
 
 def peer(program: str) -> str:
