@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 from collections import deque
 from collections.abc import Iterator
 from email.message import Message
@@ -10,6 +12,10 @@ from typing import Protocol
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
+
+from diagnosis.intake.spool import Spool
+
+logger = logging.getLogger(__name__)
 
 READ_BYTES = 256 * 1024
 MOST_HEADER_BYTES = 8 * 1024
@@ -25,14 +31,56 @@ class BodyBroken(Exception):  # noqa: N818  Named for what happened.
 
 @dataclasses.dataclass(slots=True)
 class ReceivedPart:
-    """``content`` is ``None`` for a part of more than the allowed bytes: it was not kept."""
+    """``content``, which whoever takes the part closes, is ``None`` for one of more than the allowed bytes, and for one for which
+    the disk had no room: it was not kept.
+    """
 
     content_type: str
-    content: bytes | None
+    content: Spool | None
+    had_no_room: bool = False
+
+
+class PartWriter:
+    """Spools one part; what is over the limit, or finds no room, is dropped while it arrives."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._had_no_room = False
+        self._spool: Spool | None = None
+        with self._disk():
+            self._spool = Spool()
+
+    def write(self, content: bytes | memoryview) -> None:
+        if self._spool is None:
+            return
+        if self._spool.size + len(content) > self._most_bytes:
+            self.drop()
+            return
+        with self._disk():
+            self._spool.write(content)
+
+    def part(self, content_type: str) -> ReceivedPart:
+        """The whole part, which is now its taker's."""
+        spool, self._spool = self._spool, None
+        return ReceivedPart(content_type, spool, self._had_no_room)
+
+    def drop(self) -> None:
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            logger.exception("A part of a body could not be written.")
+            self._had_no_room = True
+            self.drop()
 
 
 class _Reader:
-    """Collects one part at a time; what is over the limit is dropped while it arrives."""
+    """Collects one part at a time."""
 
     def __init__(self, boundary: bytes, most_bytes: int) -> None:
         self.most_bytes = most_bytes
@@ -40,7 +88,7 @@ class _Reader:
         self.has_ended = False
         self._headers = Message()
         self._name, self._value = b"", b""
-        self._content: bytearray | None = bytearray()
+        self._writer: PartWriter | None = None
         self.parser = MultipartParser(
             boundary,
             {
@@ -55,7 +103,7 @@ class _Reader:
         )
 
     def _begin(self) -> None:
-        self._headers, self._content = Message(), bytearray()
+        self._headers, self._writer = Message(), PartWriter(self.most_bytes)
         self._name, self._value = b"", b""
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
@@ -75,20 +123,24 @@ class _Reader:
         self._name, self._value = b"", b""
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        if self._content is None:
-            return
-        if len(self._content) + end - start > self.most_bytes:
-            self._content = None
-        else:
-            self._content += memoryview(data)[start:end]
+        if self._writer is not None:
+            self._writer.write(memoryview(data)[start:end])
 
     def _end(self) -> None:
-        content = None if self._content is None else bytes(self._content)
-        self._content = None
-        self.complete.append(ReceivedPart(self._headers.get("Content-Type", ""), content))
+        if self._writer is not None:
+            self.complete.append(self._writer.part(self._headers.get("Content-Type", "")))
+            self._writer = None
 
     def _all_ended(self) -> None:
         self.has_ended = True
+
+    def close(self) -> None:
+        """Throw away the part that has not ended, and those that nobody took."""
+        if self._writer is not None:
+            self._writer.drop()
+        for part in self.complete:
+            if part.content is not None:
+                part.content.close()
 
 
 def parts_of(stream: BodyStream, boundary: str, *, most_bytes: int) -> Iterator[ReceivedPart]:
@@ -97,13 +149,14 @@ def parts_of(stream: BodyStream, boundary: str, *, most_bytes: int) -> Iterator[
         reader = _Reader(boundary.encode("ascii"), most_bytes)
     except (UnicodeEncodeError, MultipartParseError):
         raise BodyBroken from None
-    while chunk := stream.read(READ_BYTES):
-        try:
-            reader.parser.write(chunk)
-        except MultipartParseError:
-            yield from reader.complete
-            raise BodyBroken from None
-        while reader.complete:
-            yield reader.complete.popleft()
-    if not reader.has_ended:
-        raise BodyBroken
+    with contextlib.closing(reader):
+        is_broken = False
+        while not is_broken and (chunk := stream.read(READ_BYTES)):
+            try:
+                reader.parser.write(chunk)
+            except MultipartParseError:
+                is_broken = True
+            while reader.complete:
+                yield reader.complete.popleft()
+        if is_broken or not reader.has_ended:
+            raise BodyBroken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import io
+from pathlib import Path
 from typing import Any
 
 import pydicom
@@ -29,10 +29,10 @@ class Identity:
     series_instance_uid: str = ""
 
 
-def identity_of(content: bytes) -> Identity:
+def identity_of(path: Path) -> Identity:
     tags = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
     try:
-        ds = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=True, specific_tags=[*tags])
+        ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*tags])
         values = [str(ds.get(tag) or "") for tag in tags]
     except Exception:  # noqa: BLE001  A damaged file makes the parser raise anything.
         return Identity()

@@ -37,6 +37,7 @@ from diagnosis.dimse.status import (
     status_of,
 )
 from diagnosis.dimse.transport import MAXIMUM_PDU, Server
+from diagnosis.intake.spool import Spool
 from diagnosis.intake.unattended import receive_unattended
 from diagnosis.models import PacsPeer, Road
 from diagnosis.request_context import calling_from
@@ -215,9 +216,10 @@ class Listener:
             return _answer(DOES_NOT_MATCH, "The object has another SOP Instance UID than its command says.")
         close_old_connections()
         try:
-            receipt = receive_unattended(
-                actor=peer.account, site=peer.site, content=path, name=f"{uid}.dcm", road=Road.C_STORE
-            )
+            with Spool.around(path) as spool:
+                receipt = receive_unattended(
+                    actor=peer.account, site=peer.site, content=spool, name=f"{uid}.dcm", road=Road.C_STORE
+                )
         except PermissionDenied as error:
             return _answer(NOT_AUTHORISED, str(error))
         except Exception:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -39,7 +40,7 @@ class DecoderError(OSError):
     """No process can be started: the machine is at fault, not the file."""
 
 
-def examine_apart(content: bytes, *, render: bool = True) -> ExaminedFile:
+def examine_apart(content: bytes | Path, *, render: bool = True) -> ExaminedFile:
     """``examine`` in another process. Raises ``ImageRefused``, ``DecoderDied`` and ``DecoderError``."""
     answer = _ask("examine", content, render=render)
     head = {name: value for name, value in answer.head.items() if name != "peak_bytes"}
@@ -47,23 +48,29 @@ def examine_apart(content: bytes, *, render: bool = True) -> ExaminedFile:
     return ExaminedFile(**{**head, "kind": FileKind(head["kind"])}, preview=preview, thumbnail=thumbnail)
 
 
-def same_picture_apart(first: bytes, second: bytes) -> bool:
+def same_picture_apart(first: bytes | Path, second: bytes | Path) -> bool:
     """``same_picture`` in another process. Raises ``DecoderDied`` and ``DecoderError``."""
     return bool(_ask("same_picture", first, second).head["same"])
 
 
-def deidentify_apart(content: bytes, key: bytes, *, is_shown: bool) -> DeidentifiedCopy:
+def deidentify_apart(content: bytes | Path, key: bytes, *, is_shown: bool) -> DeidentifiedCopy:
     """``deidentify`` in another process, which is given ``key``. Raises as ``examine_apart``."""
     answer = _ask("deidentify", content, key=key.hex(), is_shown=is_shown)
     return DeidentifiedCopy(answer.parts[0], answer.head["header"])
 
 
-def _ask(ask: str, *parts: bytes, **said: Any) -> Message:
+def _ask(ask: str, *contents: bytes | Path, **said: Any) -> Message:
+    """``contents`` are those of files, or where they lie; what lies there comes to the decoder behind the others."""
     seconds = settings.CXR_DECODE_SECONDS
     limits = dataclasses.asdict(image_limits())
-    question = Message({"ask": ask, "limits": limits, "cpu_seconds": seconds, **said}, parts)
-    with processes.one() as process:
-        answer = process.ask(question, seconds=WALL_FACTOR * seconds)
+    parts = [content for content in contents if isinstance(content, bytes)]
+    with contextlib.ExitStack() as stack:
+        # Opened before the decoder is asked, and for reading alone.
+        files = [stack.enter_context(path.open("rb")) for path in contents if isinstance(path, Path)]
+        descriptors = [file.fileno() for file in files]
+        head = {"ask": ask, "limits": limits, "cpu_seconds": seconds, **said}
+        process = stack.enter_context(processes.one())
+        answer = process.ask(Message(head, parts, descriptors), seconds=WALL_FACTOR * seconds)
     if "refused" in answer.head:
         raise ImageRefused(answer.head["refused"], answer.head["reason"])
     return answer

@@ -25,7 +25,7 @@ def main(descriptor: int, memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     connection = socket.socket(fileno=descriptor)
     send(connection, Message({"ready": True}))
-    while (question := receive(connection)) is not None:
+    while (question := receive(connection, takes_files=True)) is not None:
         _allow_cpu(question.head["cpu_seconds"])
         try:
             answer = _answer(question)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -38,7 +39,7 @@ class DeidentifiedFile(ExaminedFile):
         return hashlib.sha256(self.content).hexdigest()
 
 
-def deidentified(site: Site, content: bytes, examined: ExaminedFile) -> ExaminedFile:
+def deidentified(site: Site, content: bytes | Path, examined: ExaminedFile) -> ExaminedFile:
     """``examined`` with the copy that ``site`` stores in place of ``content``; as it is where the site stores what came.
 
     Raises ``ImageRefused`` where no copy can be made, ``DecoderDied`` and ``DecoderError``.

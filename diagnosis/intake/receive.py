@@ -8,9 +8,9 @@ import hashlib
 import unicodedata
 import uuid
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from django.core.files.base import ContentFile
+from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
@@ -20,6 +20,7 @@ from diagnosis.intake.analysable import why_not_analysed
 from diagnosis.intake.decoder import DecoderDied, examine_apart, same_picture_apart
 from diagnosis.intake.deidentified import DeidentifiedFile, deidentified
 from diagnosis.intake.examine import ExaminedFile
+from diagnosis.intake.spool import Spool, SpooledFile
 from diagnosis.limits import image_limits
 from diagnosis.models import HeldReason, Image, IncomingFile, NotAnalysed, Road, Site, StoredFile, User
 from diagnosis.services.arrivals import twin_hold, why_hold_twin
@@ -75,12 +76,25 @@ class Arrival:
     site: Site
     name: str
     road: Road
-    content: bytes
+    source: bytes | Spool
     sha256: str
 
     @classmethod
-    def of(cls, *, actor: User, site: Site, name: str, road: Road, content: bytes) -> Arrival:
-        return cls(actor, site, shown_name(name), road, content, hashlib.sha256(content).hexdigest())
+    def of(cls, *, actor: User, site: Site, name: str, road: Road, content: bytes | Spool) -> Arrival:
+        sha256 = content.sha256 if isinstance(content, Spool) else hashlib.sha256(content).hexdigest()
+        return cls(actor, site, shown_name(name), road, content, sha256)
+
+    @property
+    def content(self) -> bytes:
+        return self.source.read() if isinstance(self.source, Spool) else self.source
+
+    @property
+    def for_decoder(self) -> bytes | Path:
+        return self.source.path if isinstance(self.source, Spool) else self.source
+
+    @property
+    def for_storage(self) -> File:
+        return SpooledFile(self.source) if isinstance(self.source, Spool) else ContentFile(self.source)
 
 
 def receive_file(*, actor: User, site: Site, upload: UploadedFile, road: Road = Road.WEB) -> Receipt:
@@ -153,10 +167,10 @@ def examine_arrival(arrival: Arrival, *, render: bool) -> ExaminedFile:
     crashes = decode_crashes(arrival.sha256)
     while crashes < MAX_CRASHES:
         try:
-            examined = examine_apart(arrival.content, render=render)
+            examined = examine_apart(arrival.for_decoder, render=render)
             if examined.unshown_code:
                 _require_kept_unshown(examined)
-            return deidentified(arrival.site, arrival.content, examined)
+            return deidentified(arrival.site, arrival.for_decoder, examined)
         except DecoderDied:
             crashes = decode_crash_record(arrival.sha256)
     raise KilledDecoder
@@ -183,7 +197,7 @@ def shows_the_same(arrival: Arrival, twin: Image) -> bool:
     """Whether the stored image shows the same, pixel by pixel."""
     with twin.file.open("rb") as file:
         try:
-            return same_picture_apart(file.read(), arrival.content)
+            return same_picture_apart(file.read(), arrival.for_decoder)
         except DecoderDied:
             return False
 
@@ -214,21 +228,20 @@ def kept(arrival: Arrival, examined: ExaminedFile) -> Iterator[IncomingFile]:
     in between, the sweeper finds them.
     """
     key = uuid.uuid4()
-    content, sha256, copy = arrival.content, arrival.sha256, {}
+    original, sha256, copy = arrival.for_storage, arrival.sha256, {}
     if isinstance(examined, DeidentifiedFile):
-        content, sha256 = examined.content, examined.sha256
+        original, sha256 = ContentFile(examined.content), examined.sha256
         copy = {"stored_sha256": sha256, "stored_header": examined.stored_header}
-    names = {"file": f"originals/{sha256}-{key.hex}"}
+    files: dict[str, tuple[str, File]] = {"file": (f"originals/{sha256}-{key.hex}", original)}
     if examined.is_shown:
-        names |= {"preview": f"previews/{key}.jpg", "thumbnail": f"thumbnails/{key}.jpg"}
-    contents = {"file": content, "preview": examined.preview, "thumbnail": examined.thumbnail}
+        files["preview"] = (f"previews/{key}.jpg", ContentFile(examined.preview))
+        files["thumbnail"] = (f"thumbnails/{key}.jpg", ContentFile(examined.thumbnail))
     saved: dict[str, str] = {}
     try:
-        for field, name in names.items():
-            # One that was not asked for is made under its name once somebody looks.
-            saved[field] = (
-                default_storage.save(name, ContentFile(contents[field])) if contents[field] else name
-            )
+        for field, (name, file) in files.items():
+            with file:
+                # What was not rendered is, under its name, once somebody looks.
+                saved[field] = default_storage.save(name, file) if file.size else name
         yield IncomingFile(
             id=key,
             site=arrival.site,
@@ -236,7 +249,7 @@ def kept(arrival: Arrival, examined: ExaminedFile) -> Iterator[IncomingFile]:
             original_name=arrival.name,
             kind=examined.kind.value,
             sha256=arrival.sha256,
-            size=len(content),
+            size=original.size,
             rows=examined.rows,
             columns=examined.columns,
             header=examined.header,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from django.core.files.base import ContentFile, File
 from django.db.models.fields.files import FieldFile
@@ -16,7 +15,7 @@ from ml.imaging import ImageRefused
 logger = logging.getLogger(__name__)
 
 
-def rendering_open(rendering: FieldFile) -> File[Any]:
+def rendering_open(rendering: FieldFile) -> File:
     """A preview or a thumbnail of a ``StoredFile``; decoded now, in a process of its own, where it was not made yet.
 
     Raises ``FileNotFoundError`` where there is no picture, and none can be made: the stored file itself is missing or damaged.

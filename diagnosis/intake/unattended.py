@@ -22,6 +22,7 @@ from diagnosis.intake.receive import (
     shows_the_same,
     uid_twin,
 )
+from diagnosis.intake.spool import Spool
 from diagnosis.intake.submit import file_failed
 from diagnosis.limits import image_limits
 from diagnosis.models import Image, Road, Site, User
@@ -38,7 +39,7 @@ def receive_unattended(
     *,
     actor: User,
     site: Site,
-    content: bytes | Path,
+    content: bytes | Path | Spool,
     name: str,
     road: Road,
     described: Described = NOTHING_SAID,
@@ -47,8 +48,9 @@ def receive_unattended(
 
     Its header says whose it is; ``described`` counts where the header says nothing. Whatever is wrong with the file is in the
     receipt and never raised; so is what the database or the disk could not do (code ``technical_error``: the file may be sent
-    again). Called again with the same bytes it stores nothing new. ``content`` is the whole file or the path of it, which is
-    only read. Raises ``PermissionDenied`` when ``actor`` may not upload at ``site``.
+    again). Called again with the same bytes it stores nothing new. ``content`` is the whole file, or the path of it, which is
+    only read, or what was spooled of it, which the caller closes. Raises ``PermissionDenied`` when ``actor`` may not upload at
+    ``site``.
     """
     policies.require(actor, policies.Act.UPLOAD, site)
     try:
@@ -62,15 +64,19 @@ def receive_unattended(
 
 
 def _receive(
-    actor: User, site: Site, content: bytes | Path, name: str, road: Road, described: Described
+    actor: User, site: Site, content: bytes | Path | Spool, name: str, road: Road, described: Described
 ) -> Receipt:
-    image_limits().check_bytes(content.stat().st_size if isinstance(content, Path) else len(content))
-    data = content.read_bytes() if isinstance(content, Path) else content
-    arrival = Arrival.of(actor=actor, site=site, name=name, road=road, content=data)
+    image_limits().check_bytes(_size(content))
+    if isinstance(content, Path):
+        with Spool.copy_of(content) as spool:
+            return _receive(actor, site, spool, name, road, described)
+    arrival = Arrival.of(actor=actor, site=site, name=name, road=road, content=content)
     known = known_bytes(arrival)
     if known is not None:
         require_same_patient(known, described)
         return known
+    if isinstance(content, Spool):
+        content.sync_meanwhile()
     try:
         examined = examine_arrival(arrival, render=False)
     except KilledDecoder:
@@ -82,6 +88,12 @@ def _receive(
     except IntegrityError:
         # Somebody brought the same patient, study or image at the same moment; now it is there to be found.
         return known_bytes(arrival) or _take_in(arrival, examined, described, same_picture_as)
+
+
+def _size(content: bytes | Path | Spool) -> int:
+    if isinstance(content, Spool):
+        return content.size
+    return content.stat().st_size if isinstance(content, Path) else len(content)
 
 
 def _take_in(

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from diagnosis.errors import PersonError
+from diagnosis.intake.spool import Spool
 from diagnosis.models import PacsPeer, QueryProtocol
 
 MOST_STUDIES = 100
@@ -19,7 +20,7 @@ CONNECT_SECONDS = 10
 ANSWER_SECONDS = 30
 
 #: Takes the bytes of one object as a DICOM file.
-Take = Callable[[bytes], None]
+Take = Callable[[bytes | Spool], None]
 
 
 class ArchiveUnavailable(PersonError):  # noqa: N818  Named for what the person is told.

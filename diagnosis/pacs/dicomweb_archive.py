@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -61,7 +62,12 @@ class DicomwebArchive:
             for part in parts_of(_Body(response), boundary, most_bytes=settings.CXR_MAX_UPLOAD_BYTES):
                 count += 1
                 # What is over the limit is refused in the words of the intake, which looks at the size first.
-                take(part.content if part.content is not None else bytes(settings.CXR_MAX_UPLOAD_BYTES + 1))
+                if part.had_no_room:
+                    raise OSError("There is no room for what arrives.")
+                with part.content or contextlib.nullcontext(
+                    bytes(settings.CXR_MAX_UPLOAD_BYTES + 1)
+                ) as content:
+                    take(content)
         except (BodyBroken, requests.RequestException, OSError):
             raise self._unavailable(
                 "Its answer broke off. What had arrived whole is stored; fetch the study again for the rest."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from django.core.files.base import File
 from django.db.models.fields.files import FieldFile
@@ -40,7 +39,7 @@ def original_response(image: Image) -> FileResponse:
 
 
 def _stream(
-    file: FieldFile, content_type: str, open_file: Callable[[FieldFile], File[Any]] = FieldFile.open
+    file: FieldFile, content_type: str, open_file: Callable[[FieldFile], File] = FieldFile.open
 ) -> FileResponse:
     try:
         return FileResponse(open_file(file), content_type=content_type)

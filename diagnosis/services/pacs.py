@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from diagnosis import policies
 from diagnosis.errors import NotPossible, PersonError
+from diagnosis.intake.spool import Spool
 from diagnosis.intake.unattended import receive_unattended
 from diagnosis.models import AuditAction, PacsPeer, PacsRetrieval, RetrievalStatus, Road, User
 from diagnosis.pacs.archive import FoundStudy, StudyQuery, archive_of
@@ -130,7 +131,7 @@ def pacs_retrieval_run(*, retrieval_id: str) -> None:
     peer, actor = retrieval.peer, retrieval.requested_by
     outcomes: Counter[str] = Counter()
 
-    def take(content: bytes) -> None:
+    def take(content: bytes | Spool) -> None:
         receipt = receive_unattended(
             actor=actor,
             site=peer.site,

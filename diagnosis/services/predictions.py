@@ -70,7 +70,9 @@ def prediction_request(*, actor: User, image: Image) -> Prediction | None:
     it is then read unaided.
     """
     policies.require(actor, policies.Act.RUN_ANALYSIS, image.site)
-    model_version = ModelVersion.objects.filter(is_active=True).first() if image.is_analysed else None
+    # Its card is large, and nothing is read from it here.
+    active = ModelVersion.objects.filter(is_active=True).defer("card")
+    model_version = active.first() if image.is_analysed else None
     if model_version is None:
         _study_settle(image.study)
         return None

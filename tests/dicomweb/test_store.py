@@ -228,7 +228,7 @@ def test_parts_are_the_same_however_the_body_is_cut(size):
             return super().read(size)
 
     found = list(parts_of(Slowly(body(*contents)), BOUNDARY, most_bytes=100_000))
-    assert [part.content for part in found] == contents
+    assert [part.content.read() for part in found] == contents
     assert {part.content_type for part in found} == {"application/dicom"}
 
 

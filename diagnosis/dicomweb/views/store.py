@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import cast
@@ -14,13 +15,20 @@ from rest_framework.exceptions import APIException, ParseError, UnsupportedMedia
 from rest_framework.request import Request
 
 from diagnosis.api.sites import site_or_only_one
-from diagnosis.dicomweb.multipart_reading import READ_BYTES, BodyBroken, BodyStream, ReceivedPart, parts_of
+from diagnosis.dicomweb.multipart_reading import (
+    READ_BYTES,
+    BodyBroken,
+    BodyStream,
+    PartWriter,
+    ReceivedPart,
+    parts_of,
+)
 from diagnosis.dicomweb.negotiation import DICOM, DICOM_JSON, JSON, MULTIPART, choose
 from diagnosis.dicomweb.storing import Identity, StoreAnswer, Stored, identity_of
 from diagnosis.dicomweb.views.base import DicomWebView
 from diagnosis.dicomweb.views.retrieve import FilesView
 from diagnosis.dicomweb.views.search import StudySearchView
-from diagnosis.dimse.status import CANNOT_UNDERSTAND, DOES_NOT_MATCH, status_of
+from diagnosis.dimse.status import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES, status_of
 from diagnosis.intake.unattended import receive_unattended
 from diagnosis.models import Road, Site
 from diagnosis.policies import Act, sites_where
@@ -37,6 +45,7 @@ TOO_MANY = f"One request may hold {MOST_PARTS} objects. Send the others in anoth
 NOT_OF_THIS_STUDY = (
     "The object belongs to another study than the one that the address names. It was not stored."
 )
+NO_ROOM = "The server has no room for this object now. It was not stored. Send it again later."
 NO_DICOM_PART = "This part is no application/dicom. It was not stored."
 
 
@@ -84,12 +93,18 @@ class StoreView(DicomWebView):
         return site
 
     def _receive(self, site: Site, part: ReceivedPart, number: int, study: str) -> Stored:
+        with contextlib.nullcontext() if part.content is None else part.content:
+            return self._receive_part(site, part, number, study)
+
+    def _receive_part(self, site: Site, part: ReceivedPart, number: int, study: str) -> Stored:
         if part.content_type and _base_type(MediaType(part.content_type)) != DICOM:
             return Stored(Identity(), CANNOT_UNDERSTAND, NO_DICOM_PART)
+        if part.had_no_room:
+            return Stored(Identity(), OUT_OF_RESOURCES, NO_ROOM)
         if part.content is None:
             limit = f"{settings.CXR_MAX_UPLOAD_BYTES / 1024**2:.0f} MB"
             return Stored(Identity(), CANNOT_UNDERSTAND, str(refusal("too_large", limit=limit)))
-        identity = identity_of(part.content)
+        identity = identity_of(part.content.path)
         if study and identity.study_instance_uid != study:
             return Stored(identity, DOES_NOT_MATCH, NOT_OF_THIS_STUDY)
         receipt = receive_unattended(
@@ -140,16 +155,16 @@ def _parts(request: Request) -> Iterator[ReceivedPart]:
 
 
 def _whole(stream: BodyStream, most_bytes: int) -> Iterator[ReceivedPart]:
-    content = bytearray()
-    is_too_large = False
-    while chunk := stream.read(READ_BYTES):
-        is_too_large = is_too_large or len(content) + len(chunk) > most_bytes
-        if is_too_large:
-            content.clear()
-        else:
-            content += chunk
-    if content or is_too_large:
-        yield ReceivedPart(DICOM, None if is_too_large else bytes(content))
+    writer = PartWriter(most_bytes)
+    try:
+        is_empty = True
+        while chunk := stream.read(READ_BYTES):
+            writer.write(chunk)
+            is_empty = False
+        if not is_empty:
+            yield writer.part(DICOM)
+    finally:
+        writer.drop()
 
 
 def _stream(request: Request) -> BodyStream:
