@@ -36,6 +36,8 @@ DUMMIES: Mapping[str, Any] = {
 }
 #: What the standard itself defines is not somebody's identifier (PS3.6 Annex A).
 STANDARD_ROOT = "1.2.840.10008."
+#: Sequences inside sequences; no object of the standard comes near, and pydicom writes what is nested by recursion.
+MOST_NESTED = 64
 METHOD = f"PS3.15 {EDITION} Annex E Basic Profile, pixel data not cleaned"
 
 
@@ -73,8 +75,13 @@ def deidentify_dicom(content: bytes, key: bytes, limits: Limits) -> bytes:
     return out.getvalue()
 
 
-def clean(ds: Dataset, key: bytes) -> None:
-    """Apply the rules to the data set and to the items of every sequence that stays."""
+def clean(ds: Dataset, key: bytes, depth: int = 0) -> None:
+    """Apply the rules to the data set and to the items of every sequence that stays.
+
+    Raises ``ValueError`` where sequences are nested deeper than ``MOST_NESTED``.
+    """
+    if depth > MOST_NESTED:
+        raise ValueError("sequences nested without reason")
     for tag in list(ds.keys()):
         match rule_of(tag).action:
             case Action.REMOVE:
@@ -86,10 +93,10 @@ def clean(ds: Dataset, key: bytes) -> None:
             case Action.REPLACE_UID:
                 ds[tag] = DataElement(tag, "UI", _replaced(ds[tag].value, key))
             case Action.KEEP | Action.CLEAN_ITEMS:
-                _clean_items(ds, tag, key)
+                _clean_items(ds, tag, key, depth)
 
 
-def _clean_items(ds: Dataset, tag: BaseTag, key: bytes) -> None:
+def _clean_items(ds: Dataset, tag: BaseTag, key: bytes, depth: int) -> None:
     """Go into the items of a sequence; what is encoded otherwise than its VR says cannot be looked into, and is removed."""
     is_sequence = dictionary_VR(tag) == "SQ"
     if not is_sequence and ds.get_item(tag).VR not in ("SQ", "UN"):
@@ -97,7 +104,7 @@ def _clean_items(ds: Dataset, tag: BaseTag, key: bytes) -> None:
     element = ds[tag]
     if is_sequence and element.VR == "SQ":
         for item in element.value:
-            clean(item, key)
+            clean(item, key, depth + 1)
     elif is_sequence or element.VR in ("SQ", "UN"):
         del ds[tag]
 
