@@ -7,10 +7,12 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.db import transaction
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Field, Prefetch, QuerySet
 from django.forms import BaseInlineFormSet, ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.html import format_html
 
 from diagnosis.admin.base import AuditedSiteFilter, person
 from diagnosis.models import Membership, Site, User
@@ -164,9 +166,18 @@ class UserAdmin(AccountPermissions, DjangoUserAdmin):
 
 @admin.register(Site)
 class SiteAdmin(AccountPermissions, admin.ModelAdmin):
-    list_display = ("name", "time_zone")
-    fields = ("name", "time_zone")
+    list_display = ("name", "time_zone", "deidentification")
+    fields = ("name", "time_zone", "deidentification")
     actions = None
+
+    def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "deidentification":
+            kwargs["help_text"] = format_html(
+                '{} <a href="{}">What goes and what stays</a>',
+                db_field.help_text,
+                reverse("web:deidentification"),
+            )
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Site]:
         sites: Any = super().get_queryset(request)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import models
 
+from diagnosis.models.burnt_in import BURNT_IN_SENTENCES, BurntInText, burnt_in_text
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
@@ -121,6 +122,14 @@ class StoredFile(models.Model):
     def is_deidentified(self) -> bool:
         """Whether a de-identified copy is stored in place of what came."""
         return bool(self.stored_sha256)
+
+    @property
+    def burnt_in_warning(self) -> str:
+        """The sentence about text in the pixels: where the file says that there is some, and of a de-identified copy unless it
+        says that there is none. Empty where nothing is to be said.
+        """
+        text = burnt_in_text(self.header)
+        return BURNT_IN_SENTENCES[text] if text is BurntInText.SAID or self.is_deidentified else ""
 
     @property
     def is_shown(self) -> bool:

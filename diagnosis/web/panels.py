@@ -169,6 +169,17 @@ class StudyPanels:
         """Those that there is a picture of."""
         return [panel for panel in self.images if panel.image.is_shown]
 
+    @property
+    def is_deidentified(self) -> bool:
+        """Whether de-identified copies are stored in place of what came."""
+        return any(panel.image.is_deidentified for panel in self.images)
+
+    @property
+    def burnt_in(self) -> list[str]:
+        """What is to be said about text in the pictures, each sentence once."""
+        said = (panel.image.burnt_in_warning for panel in self.shown_images)
+        return list(dict.fromkeys(sentence for sentence in said if sentence))
+
 
 def study_panels(
     user: User, study: Study, *, bound: ReviewForm | None = None, problem: str = ""

@@ -2,7 +2,17 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from diagnosis.web.views import archives, images, models, parts, patients, studies, uploads, worklist
+from diagnosis.web.views import (
+    archives,
+    deidentification,
+    images,
+    models,
+    parts,
+    patients,
+    studies,
+    uploads,
+    worklist,
+)
 
 app_name = "web"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -19,6 +29,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("uploads/parts/<uuid:upload_id>/result/", parts.result, name="part_result"),
     path("uploads/<uuid:incoming_id>/thumbnail/", images.waiting_thumbnail, name="waiting_thumbnail"),
     path("uploads/<uuid:incoming_id>/preview/", images.waiting_preview, name="waiting_preview"),
+    path("deidentification/", deidentification.rules_page, name="deidentification"),
     path("archives/", archives.archives, name="archives"),
     path("archives/fetch/", archives.fetch, name="fetch"),
     path("archives/retrievals/", archives.retrievals, name="retrievals"),

@@ -30,9 +30,13 @@ class FileGroup:
         return self.files[0].header
 
     @property
-    def burned_in(self) -> list[IncomingFile]:
-        """The files that say of themselves that text is part of the picture (PS3.3 C.7.6.1.1.2)."""
-        return [file for file in self.files if file.header.get("burned_in_annotation", "").upper() == "YES"]
+    def burnt_in(self) -> list[tuple[str, list[IncomingFile]]]:
+        """What is to be said about text in the pictures, each sentence once with the files that it is about."""
+        said: dict[str, list[IncomingFile]] = {}
+        for file in self.files:
+            if file.is_shown and file.burnt_in_warning:
+                said.setdefault(file.burnt_in_warning, []).append(file)
+        return list(said.items())
 
     @property
     def says_when(self) -> bool:

@@ -51,6 +51,8 @@ _CHOICES: Mapping[str, tuple[str, Action]] = {
 }
 #: Curves and overlays: the table removes their data, here the whole repeating groups go (PS3.5 7.6).
 _GRAPHICS_GROUPS = (0x5000, 0x6000)
+#: PS3.5 7.1: what is of this group or a lower one is no part of a data set.
+LAST_GROUP_OUTSIDE = 0x0004
 #: Value representations of persons, moments and ages: what the table does not name of these is removed too.
 _PERSONAL_VRS = frozenset({"PN", "DA", "DT", "TM", "AS"})
 #: Free text that the standard has retired: nobody maintains what belongs into it.
@@ -68,6 +70,7 @@ class Rule:
 
 PRIVATE = Rule(Action.REMOVE, "X", "private attribute")
 UNKNOWN = Rule(Action.REMOVE, "", "unknown to the data dictionary")
+OUTSIDE = Rule(Action.REMOVE, "", "no part of a data set")
 GROUP_LENGTH = Rule(Action.REMOVE, "", "group length, retired")
 GRAPHICS = Rule(Action.REMOVE, "X", "curves and overlays, which may hold text")
 PERSONAL = Rule(Action.REMOVE, "", "a person, a moment or an age; stricter than the table")
@@ -90,6 +93,8 @@ def rule_of(tag: BaseTag) -> Rule:
     """What becomes of the attribute, wherever in the data set it is."""
     if tag.is_private:
         return PRIVATE
+    if tag.group <= LAST_GROUP_OUTSIDE:
+        return OUTSIDE
     if tag.group & 0xFF00 in _GRAPHICS_GROUPS:
         return GRAPHICS
     if tag in listed():
@@ -118,9 +123,13 @@ class AttributeRule:
 
 
 def attribute_rules() -> Iterator[AttributeRule]:
-    """Every attribute of the table and of the data dictionary, by tag."""
+    """Every attribute of the table and of the data dictionary that a data set may hold, by tag.
+
+    Commands, file meta information and directories (groups 0000 to 0004) are no part of one: nothing of them is stored.
+    """
     for tag in sorted({*listed(), *DicomDictionary}):
-        yield attribute_rule(Tag(tag))
+        if Tag(tag).group > LAST_GROUP_OUTSIDE:
+            yield attribute_rule(Tag(tag))
 
 
 def attribute_rule(tag: BaseTag) -> AttributeRule:

@@ -56,6 +56,11 @@ class DropZone:
     unfinished: tuple[ResumableUpload, ...]
 
     @property
+    def deidentifying(self) -> list[Site]:
+        """The hospitals that store de-identified copies."""
+        return [site for site in self.sites if site.stores_deidentified]
+
+    @property
     def max_megabytes(self) -> int:
         return self.max_bytes // 2**20
 
