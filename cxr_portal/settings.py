@@ -118,6 +118,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
     }
 else:
     DATABASES["default"] |= {
+        # Whoever closes the last connection writes the log back into the database, and syncs both: not at every request's end.
+        "CONN_MAX_AGE": 60,
         "OPTIONS": {
             # A transaction that will write takes the lock at its start: one that read first could not wait for it.
             "transaction_mode": "IMMEDIATE",
