@@ -89,8 +89,8 @@ def test_what_is_known_of_text_in_the_picture(header, expected):
     ("said", "sentence"),
     [
         ({"BurnedInAnnotation": "YES"}, SAID),
-        ({"ConversionType": "WSD", "Modality": "SC"}, LIKELY),
-        ({}, NOT_SAID),
+        ({"BurnedInAnnotation": None, "Modality": "SC"}, LIKELY),
+        ({"BurnedInAnnotation": None}, NOT_SAID),
     ],
     ids=["said", "likely", "not said"],
 )
