@@ -1,12 +1,14 @@
 """The folder as broker: no message is seen before it is whole."""
 
+import os
 import threading
 from queue import Empty
 
 import pytest
 from kombu import Connection, Producer, Queue
 
-from cxr_portal import broker  # noqa: F401 (makes folder:// known)
+from cxr_portal import broker  # Makes folder:// known.
+from cxr_portal.broker import Bell
 
 MESSAGES = 2000
 
@@ -61,3 +63,41 @@ def test_a_message_waits_for_a_reader_that_comes_later(connect):
 
     channel = connect().channel()
     assert channel.message_to_python(channel._get("analysis")).decode() == {"id": 7}
+
+
+@pytest.fixture
+def bell(tmp_path):
+    bell = Bell(broker.bells_in(tmp_path / "control"))
+    yield bell
+    bell.close()
+
+
+def test_who_waits_is_woken_by_a_message_and_by_nothing_else(connect, bell):
+    assert not bell.wait(0)
+    Producer(connect().channel()).publish({"id": 7}, exchange="", routing_key="analysis")
+    assert bell.wait(0)
+    assert not bell.wait(0)
+
+
+def test_a_worker_waits_at_a_bell_of_its_own_and_takes_it_away(connect, tmp_path):
+    connection = connect()
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            connection.drain_events(timeout=0.01)
+    assert len(list(broker.bells_in(tmp_path / "control").iterdir())) == 1
+    connection.release()
+    assert not list(broker.bells_in(tmp_path / "control").iterdir())
+
+
+def test_the_bell_of_a_killed_worker_is_removed_by_the_next_message(connect, bell, tmp_path):
+    left = broker.bells_in(tmp_path / "control") / "left"
+    os.mkfifo(left)
+    Producer(connect().channel()).publish({"id": 7}, exchange="", routing_key="analysis")
+    assert not left.exists()
+    assert bell.wait(0)
+
+
+def test_a_bell_that_nobody_hears_stops_no_sender(bell, tmp_path):
+    for _ in range(70_000):  # A pipe of Linux holds 65,536 bytes.
+        Bell.ring(broker.bells_in(tmp_path / "control"))
+    assert bell.wait(0)
