@@ -246,7 +246,9 @@ def _is_rendered(environment: dict[str, str]) -> bool:
 BARE = """
 import time
 from pathlib import Path
+from cxr_portal.memory import keep_freed_memory
 from diagnosis import inference
+keep_freed_memory()
 while True:
     content = Path(input()).read_bytes()
     began = time.perf_counter()

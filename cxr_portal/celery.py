@@ -7,9 +7,10 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import heartbeat_sent, setup_logging, worker_shutdown
+from celery.signals import heartbeat_sent, setup_logging, worker_init, worker_shutdown
 
 from cxr_portal import broker as _broker  # noqa: F401 (makes folder:// known)
+from cxr_portal.memory import keep_freed_memory
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cxr_portal.settings")
 
@@ -30,6 +31,11 @@ def _log_as_the_web_process_does(**_: Any) -> None:
     from django.conf import settings
 
     logging.config.dictConfig(settings.LOGGING)
+
+
+@worker_init.connect
+def _keep_freed_memory(**_: Any) -> None:
+    keep_freed_memory()  # Before its children are forked.
 
 
 @heartbeat_sent.connect

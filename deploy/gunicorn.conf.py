@@ -4,6 +4,8 @@ import logging
 import os
 from pathlib import Path
 
+from cxr_portal.memory import keep_freed_memory
+
 
 class WithoutQuery(logging.Filter):
     """Cuts the query string from gunicorn's own lines about a request: a search holds a patient's name."""
@@ -13,6 +15,8 @@ class WithoutQuery(logging.Filter):
             record.args = tuple(arg.partition("?")[0] if isinstance(arg, str) else arg for arg in record.args)
         return True
 
+
+keep_freed_memory()
 
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
 worker_class = "gthread"

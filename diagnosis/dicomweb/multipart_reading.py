@@ -17,7 +17,7 @@ from diagnosis.intake.spool import Spool
 
 logger = logging.getLogger(__name__)
 
-READ_BYTES = 256 * 1024
+READ_BYTES = 512 * 1024
 MOST_HEADER_BYTES = 8 * 1024
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from cxr_portal.memory import keep_freed_memory
 from diagnosis.dimse.listener import Listener, ListenerOptions, tls_context
 
 
@@ -19,6 +20,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        keep_freed_memory()
         stop = threading.Event()
 
         def on_signal(_number: int, _frame: FrameType | None) -> None:
