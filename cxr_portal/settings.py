@@ -167,7 +167,7 @@ FILE_UPLOAD_TEMP_DIR = ENVIRONMENT.incoming_dir
 FILE_UPLOAD_HANDLERS = [
     "cxr_portal.uploads.CappedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
-    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+    "cxr_portal.uploads.TidyUploadHandler",
 ]
 
 # Accounts

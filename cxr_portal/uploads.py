@@ -1,12 +1,13 @@
-"""A bound on what one uploaded file may write to the disk."""
+"""What one uploaded file may write to the disk, and what it leaves there."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.core.files.uploadhandler import FileUploadHandler
+from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 
 
 class CappedUploadHandler(FileUploadHandler):
@@ -28,3 +29,15 @@ class CappedUploadHandler(FileUploadHandler):
 
     def file_complete(self, file_size: int) -> UploadedFile | None:
         return None  # The handlers after this one hold the content.
+
+
+class TidyUploadHandler(TemporaryFileUploadHandler):
+    """Leaves nothing of a file that could not be written whole: Django itself forgets it, and a full disk stays full."""
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        try:
+            super().receive_data_chunk(raw_data, start)
+        except OSError:
+            with contextlib.suppress(OSError):  # It cannot write now either.
+                self.file.close()
+            raise

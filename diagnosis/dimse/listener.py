@@ -189,7 +189,8 @@ class Listener:
         message: Any = event.assoc.dimse.message
         part = getattr(message, "_data_set_file", None)
         if part is not None:
-            part.close()
+            with contextlib.suppress(OSError):  # What it could not write before it cannot write now.
+                part.close()
             Path(part.name).unlink(missing_ok=True)
 
     # The services

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Any, cast
 from django.db import connections
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
+
+logger = logging.getLogger(__name__)
 
 MAXIMUM_PDU = 1024 * 1024
 """Bytes of one protocol data unit that a peer may send; few large ones cost less than many small ones."""
@@ -49,7 +52,23 @@ class Connection(RequestHandler):
         connection = cast(AssociationSocket, association.dul.socket)
         connection.recv = functools.partial(recv_bounded, connection)  # type: ignore[method-assign]
         association.run = _closing_its_database_connection(association.run)  # type: ignore[method-assign]
+        association.dul.run = _cutting_the_line(association, association.dul.run)  # type: ignore[method-assign]
         return association
+
+
+def _cutting_the_line(association: Association, run: Callable[[], Any]) -> Callable[[], None]:
+    """The thread that reads from the line also writes what arrives to the disk. Where that fails, the line is closed at once:
+    the sender would wait for minutes, and the association take the place of another one.
+    """
+
+    def run_or_cut() -> None:
+        try:
+            run()
+        except OSError as error:
+            logger.error("An association was ended: what arrives cannot be written (%s).", error.strerror)
+            association.dul.state_machine.do_action("Evt17")  # PS3.8 9.2: the connection is closed.
+
+    return run_or_cut
 
 
 def _closing_its_database_connection(run: Callable[[], Any]) -> Callable[[], None]:
