@@ -142,9 +142,9 @@ class ImageAdmin(StoredFileAdmin):
     search_help_text = "Patient's name or record number, file name, or the whole SOP Instance UID or sha256"
     ordering = ("-created_at",)
     fields = (
-        "site", "study_link", "view", "original_name", "kind", "pixels", "size", "sha256", "sop_instance_uid", "modality",
-        "body_part_examined", "view_position", "laterality", "not_analysed_code", "road", "uploaded_by", "created_at",
-        "predictions", "header_text",
+        "site", "study_link", "view", "original_name", "kind", "pixels", "size", "sha256", "stored_sha256",
+        "sop_instance_uid", "modality", "body_part_examined", "view_position", "laterality", "not_analysed_code", "road",
+        "uploaded_by", "created_at", "predictions", "header_text",
     )  # fmt: skip
 
     @admin.display(ordering="study__patient__person_name")
@@ -185,6 +185,7 @@ class IncomingFileAdmin(StoredFileAdmin):
         "pixels",
         "size",
         "sha256",
+        "stored_sha256",
         "uploaded_by",
         "received_at",
         "header_text",

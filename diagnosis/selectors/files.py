@@ -31,7 +31,7 @@ def jpeg_response(file: FieldFile) -> FileResponse:
 
 
 def original_response(image: Image) -> FileResponse:
-    """The bytes as they came, only ever as an attachment. Raises ``Http404`` when the file is missing from the storage."""
+    """The bytes as they are stored, only ever as an attachment. Raises ``Http404`` when the file is missing from the storage."""
     content_type, extension = ORIGINALS[ImageKind(image.kind)]
     response = _stream(image.file, content_type)
     response.headers["Content-Disposition"] = f'attachment; filename="image-{image.pk}.{extension}"'

@@ -4,10 +4,11 @@ import pytest
 from django.urls import reverse
 
 from diagnosis.intake.unattended import Road, receive_unattended
-from diagnosis.models import AuditEvent, HeldFile, Image
+from diagnosis.models import AuditEvent, HeldFile, Image, Site
 from tests.admin.conftest import list_of, page_of
-from tests.factories import PatientFactory
+from tests.factories import HeldFileFactory, PatientFactory
 from tests.web.files import dicom
+from tests.web.pages import text
 
 
 def receive(actor, site, content):
@@ -154,3 +155,17 @@ def test_a_name_is_text_on_the_page(visit, admin, ana, doctor, site):
     page = visit(admin).get(page_of("heldfile", held)).content.decode()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+def test_an_administrator_is_told_what_of_a_held_file_is_de_identified(visit, admin, site):
+    Site.objects.filter(pk=site.pk).update(deidentification="stored_copy")
+    patient = PatientFactory(site=site)
+    copy = HeldFileFactory(patient=patient, stored_sha256="0" * 64)
+    unread = HeldFileFactory(patient=patient, reason_code="killed_decoder")
+    before = HeldFileFactory(patient=patient)
+    for held, sentence in (
+        (copy, "The file that is held is a de-identified copy."),
+        (unread, "It could not be read, so no copy could be made."),
+        (before, "It came before that was switched on."),
+    ):
+        assert sentence in text(visit(admin).get(page_of("heldfile", held)))

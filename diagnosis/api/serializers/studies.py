@@ -106,7 +106,7 @@ class ImageSerializer(serializers.ModelSerializer[Image]):
     class Meta:
         model = Image
         fields = [
-            "id", "study", "original_name", "kind", "road", "sha256", "size", "rows", "columns", "sop_class_uid",
+            "id", "study", "original_name", "kind", "road", "sha256", "stored_sha256", "size", "rows", "columns", "sop_class_uid",
             "sop_instance_uid", "series_instance_uid", "series_number", "instance_number", "transfer_syntax_uid",
             "number_of_frames", "modality", "body_part_examined", "view_position", "laterality", "is_shown",
             "not_analysed_code", "not_analysed_reason", "created_at", "prediction",

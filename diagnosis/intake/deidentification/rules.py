@@ -12,11 +12,11 @@ from enum import StrEnum
 
 from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c
 from pydicom.datadict import (
-    DicomDictionary,
     dictionary_description,
     dictionary_is_retired,
     dictionary_keyword,
     dictionary_VR,
+    keyword_dict,
 )
 from pydicom.tag import BaseTag, Tag
 
@@ -127,7 +127,7 @@ def attribute_rules() -> Iterator[AttributeRule]:
 
     Commands, file meta information and directories (groups 0000 to 0004) are no part of one: nothing of them is stored.
     """
-    for tag in sorted({*listed(), *DicomDictionary}):
+    for tag in sorted({*listed(), *keyword_dict.values()}):
         if Tag(tag).group > LAST_GROUP_OUTSIDE:
             yield attribute_rule(Tag(tag))
 
