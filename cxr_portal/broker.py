@@ -86,6 +86,8 @@ def bells_in(control_folder: Path | str) -> Path:
 
 class Transport(filesystem.Transport):
     Channel = Channel
+    client: Any
+    cycle: Any
     _bell: Bell | None = None
 
     def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:

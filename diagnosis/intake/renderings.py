@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import cast
 
 from django.core.files.base import ContentFile, File
 from django.db.models.fields.files import FieldFile
@@ -23,7 +24,7 @@ def rendering_open(rendering: FieldFile) -> File:
     try:
         return rendering.open("rb")
     except FileNotFoundError:
-        stored: StoredFile = rendering.instance
+        stored = cast(StoredFile, rendering.instance)
     with stored.file.open("rb") as file:
         content = file.read()
     try:

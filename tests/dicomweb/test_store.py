@@ -2,9 +2,11 @@
 
 import io
 import json
+from pathlib import Path
 
 import pydicom
 import pytest
+from django.conf import settings
 from django.test import override_settings
 
 from diagnosis.dicomweb.multipart_reading import BodyBroken, parts_of
@@ -245,6 +247,41 @@ def test_a_header_without_end_is_not_collected_for_ever():
     endless = f"--{BOUNDARY}\r\nContent-Type: ".encode() + b"a" * 100_000
     with pytest.raises(BodyBroken):
         list(parts_of(io.BytesIO(endless), BOUNDARY, most_bytes=9999))
+
+
+def spooled() -> set[Path]:
+    return set(Path(settings.FILE_UPLOAD_TEMP_DIR).glob("spool-*"))
+
+
+@pytest.mark.parametrize("end", [None, -40], ids=["whole", "broken off"])
+def test_nothing_of_a_body_is_left_where_it_came_in(api, end):
+    before = spooled()
+    store(api, body(file(1), b"no image", file(2))[:end])
+    assert spooled() == before
+
+
+def test_parts_that_nobody_takes_are_thrown_away():
+    before = spooled()
+    parts = parts_of(io.BytesIO(body(b"a", b"b", b"c")), BOUNDARY, most_bytes=9999)
+    with next(parts).content as content:
+        assert content.read() == b"a"
+    parts.close()
+    assert spooled() == before
+
+
+@pytest.mark.parametrize("content_type", [TYPE, "application/dicom"])
+def test_an_object_for_which_the_disk_has_no_room_may_be_sent_again(api, monkeypatch, content_type):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    sent = body(file()) if content_type == TYPE else file()
+    monkeypatch.setattr("diagnosis.intake.spool.Spool.write", full)
+    response = store(api, sent, content_type=content_type)
+    assert response.status_code == 503
+    assert "no room" in failures(response)[0][1]
+    assert not spooled()
+    monkeypatch.undo()
+    assert store(api, sent, content_type=content_type).status_code == 200
 
 
 def test_a_json_answer_holds_no_group_that_json_cannot(api):
