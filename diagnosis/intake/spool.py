@@ -55,9 +55,13 @@ class Spool:
         spool.path, spool.size, spool._hash = path, 0, hashlib.sha256()
         spool._syncing, spool._is_ours = None, False
         spool._file = path.open("rb", buffering=0)
-        while block := spool._file.read(BLOCK):
-            spool._hash.update(block)
-            spool.size += len(block)
+        try:
+            while block := spool._file.read(BLOCK):
+                spool._hash.update(block)
+                spool.size += len(block)
+        except BaseException:
+            spool.close()
+            raise
         return spool
 
     def write(self, content: bytes | memoryview) -> None:

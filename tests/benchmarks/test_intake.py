@@ -1,8 +1,10 @@
 """The report on the speed of the intake: what it sends, and when it says that a goal is reached."""
 
+import math
+
 import pydicom
 
-from benchmarks.intake import draw, table
+from benchmarks.intake import Clocked, draw, table
 
 
 def result(**rates):
@@ -43,3 +45,15 @@ def test_every_file_of_the_run_is_another_one_and_whole(tmp_path):
     assert len({ds.PixelData for ds in datasets}) == 4
     assert {ds.StudyInstanceUID for ds in datasets} == {"2.25.1000", "2.25.1001"}
     assert all(ds.pixel_array.shape == (70, 64) for ds in datasets)
+
+
+def test_the_clock_of_a_body_starts_with_its_last_byte():
+    body = Clocked(b"0123456789")
+    assert len(body) == 10
+    body.read(9)
+    assert math.isinf(body.last_byte_at)
+    body.read(9)
+    first = body.last_byte_at
+    assert not math.isinf(first)
+    assert body.read(9) == b""
+    assert body.last_byte_at == first

@@ -15,8 +15,8 @@ if {kept}:
 def fault():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
-        b"x" * (15 * 2**20)
-        [b"x" * 2**20 for _ in range(8)]
+        content = bytearray(15 * 2**20)
+        content[::4096] = content[::4096]
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 fault()
 print(fault())
