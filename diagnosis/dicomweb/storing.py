@@ -12,6 +12,8 @@ from pydicom.sequence import Sequence
 from rest_framework import status
 
 from diagnosis.dimse.status import OUT_OF_RESOURCES, SUCCESS
+from diagnosis.intake.dicom_header import read_few
+from diagnosis.limits import image_limits
 
 #: PS3.18 Table I.2-2: “Coercion of Data Elements”.
 COERCED = 0xB000
@@ -32,7 +34,7 @@ class Identity:
 def identity_of(path: Path) -> Identity:
     tags = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"]
     try:
-        ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*tags])
+        ds = read_few(path, tags, limits=image_limits())
         values = [str(ds.get(tag) or "") for tag in tags]
     except Exception:  # noqa: BLE001  A damaged file makes the parser raise anything.
         return Identity()

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-import pydicom
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, close_old_connections
 from pydicom.dataset import Dataset
@@ -37,8 +36,10 @@ from diagnosis.dimse.status import (
     status_of,
 )
 from diagnosis.dimse.transport import MAXIMUM_PDU, Server
+from diagnosis.intake.dicom_header import read_few
 from diagnosis.intake.spool import Spool
 from diagnosis.intake.unattended import receive_unattended
+from diagnosis.limits import image_limits
 from diagnosis.models import PacsPeer, Road
 from diagnosis.request_context import calling_from
 
@@ -255,7 +256,7 @@ class Listener:
 def _is_what_was_announced(path: Path, uid: str) -> bool:
     """Whether the data set has the SOP Instance UID of the command; one that cannot be read is refused by the intake."""
     try:
-        ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+        ds = read_few(path, ["SOPInstanceUID"], limits=image_limits())
         return str(ds.get("SOPInstanceUID", uid)) == uid
     except Exception:  # noqa: BLE001  A damaged data set makes the parser raise anything.
         return True

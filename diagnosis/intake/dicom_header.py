@@ -9,9 +9,10 @@ from datetime import date, time
 from pathlib import Path
 from typing import Any
 
+import pydicom
 from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from ml.imaging import DEFAULT_LIMITS, FileKind, Limits, refusal
 from ml.imaging.dicom import inflated, read_data_set, read_transfer_syntax
@@ -21,6 +22,9 @@ from ml.imaging.loading import read_source, refusing, sniff_or_refuse
 MAX_TEXT = 64
 MAX_CODE_STRING = 16
 MAX_PERSON_NAME = 3 * MAX_TEXT + 2
+
+#: More than the file meta information takes: its few UIDs and names.
+META_BYTES = 64 * 1024
 
 #: Unicode's explicit direction marks: they can make a name read as another one.
 DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c")
@@ -174,6 +178,19 @@ def read_header(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Dic
             photometric_interpretation=_text(ds, "PhotometricInterpretation"),
             burned_in_annotation=_text(ds, "BurnedInAnnotation"),
         )
+
+
+def read_few(path: Path, keywords: list[str], *, limits: Limits) -> Dataset:
+    """Return these elements of the DICOM file at `path`, unchecked and without its pixels being read; a deflated one is inflated
+    within the bound.
+
+    Raises `ml.imaging.ImageRefused`, OSError, and whatever pydicom raises on damage.
+    """
+    with path.open("rb") as file:
+        start = file.read(META_BYTES)
+    if read_transfer_syntax(start) == DeflatedExplicitVRLittleEndian:
+        return read_data_set(inflated(read_source(path, limits), limits), header_of=keywords)
+    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[*keywords])
 
 
 def _value(ds: Dataset, keyword: str) -> Any:

@@ -4,6 +4,7 @@ import json
 import resource
 import struct
 import time
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -21,12 +22,12 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from diagnosis.intake.analysable import why_not_analysed
 from diagnosis.intake.decoder import examine_apart, processes
-from diagnosis.intake.dicom_header import TAGS
+from diagnosis.intake.dicom_header import TAGS, read_few
 from diagnosis.intake.examine import ExaminedFile, examine
 from diagnosis.limits import image_limits
 from diagnosis.models import DecodeCrash, HeldFile, Image, IncomingFile, Patient, Study
 from diagnosis.services.studies import FileOutcome, header_columns
-from ml.imaging import REFUSALS, ImageRefused
+from ml.imaging import REFUSALS, ImageRefused, Limits
 from ml.phantom import TRANSFER_SYNTAXES, phantom_dicom, phantom_jpeg, phantom_png
 from tests.intake.test_rules import described_as
 from tests.ml.imaging.files import QUIET, deflated, real_dicom
@@ -332,3 +333,24 @@ def columns(examined: ExaminedFile) -> dict:
         for name in ("kind", "header", "rows", "columns", "original_name", "sha256", "size")
     }
     return {**values, **header_columns(received)}
+
+
+def test_who_an_object_is_costs_no_more_memory_where_it_is_a_deflated_bomb(tmp_path):
+    """The web server and the listener ask that of an object before its decoder does."""
+    path = tmp_path / "bomb.dcm"
+    path.write_bytes(deflated_bomb(2**30))
+    limits = Limits(max_bytes=2**22, max_pixels=2**20)
+    tracemalloc.start()
+    with pytest.raises(ImageRefused):
+        read_few(path, ["SOPInstanceUID"], limits=limits)
+    assert tracemalloc.get_traced_memory()[1] < 2**26
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", [kind for kind, content in KINDS.items() if content[128:132] == b"DICM"])
+def test_who_an_object_is_can_be_read_of_each_kind(tmp_path, kind):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(KINDS[kind])
+    found = read_few(path, ["SOPInstanceUID", "StudyInstanceUID"], limits=image_limits())
+    said = pydicom.dcmread(path)
+    assert (found.SOPInstanceUID, found.StudyInstanceUID) == (said.SOPInstanceUID, said.StudyInstanceUID)
