@@ -21,7 +21,7 @@ def with_new_uid(content: bytes, *, at: dt.datetime) -> tuple[bytes, str]:
     Raises ``ValueError`` where the copy does not hold the same pixel data, and whatever pydicom raises on damage.
     """
     ds = pydicom.dcmread(BytesIO(content))
-    uid = str(generate_uid(prefix=None))  # PS3.5 B.2: of a UUID.
+    uid = generate_uid(prefix=None)  # PS3.5 B.2: of a UUID.
     before = Dataset()
     before.SOPInstanceUID = ds.SOPInstanceUID
     change = Dataset()
@@ -37,4 +37,4 @@ def with_new_uid(content: bytes, *, at: dt.datetime) -> tuple[bytes, str]:
     copy = target.getvalue()
     if pydicom.dcmread(BytesIO(copy)).get("PixelData") != ds.get("PixelData"):
         raise ValueError("The copy does not hold the same pixel data.")
-    return copy, uid
+    return copy, str(uid)

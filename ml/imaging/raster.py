@@ -22,8 +22,7 @@ OFFSETS, BYTE_COUNTS = (273, 324), (279, 325)
 #: Bytes of one value of each type (TIFF 6.0, section 2).
 TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 #: Pillow knows 16 bits with white as 0 of little endian alone. The samples are the same; `read_tiff` turns them round.
-for _sample_format in ((1,), ()):
-    TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, _sample_format, 1, (16,), ()), ("I;16B", "I;16B"))
+TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
 END_OF_IMAGE = b"\xff\xd9"
 #: Writers add a little after a JPEG's end.
 END_SEARCHED = 1024
