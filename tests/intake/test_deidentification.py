@@ -94,6 +94,30 @@ def test_what_the_network_and_the_viewer_need_stays():
     }
 
 
+@pytest.mark.parametrize(
+    ("keyword", "action"),
+    [
+        ("PatientBirthDateInAlternativeCalendar", Action.REMOVE),
+        ("TargetFrameOfReferenceUID", Action.REPLACE_UID),
+        ("MultiFrameSourceSOPInstanceUID", Action.REPLACE_UID),
+        ("ReferencedSOPClassUID", Action.KEEP),
+        ("CodingSchemeUID", Action.KEEP),
+        ("RetrieveURL", Action.REMOVE),
+        ("CommentsOnTheScheduledProcedureStep", Action.REMOVE),
+        ("SecondaryReviewerName", Action.REMOVE),
+        ("DateOfGainCalibration", Action.REMOVE),
+    ],
+)
+def test_what_the_table_forgets_is_not_kept(keyword, action):
+    assert Tag(keyword) not in listed()
+    assert rule_of(Tag(keyword)).action is action
+
+
+def test_a_frame_of_reference_leads_to_the_same_other_one_wherever_it_is_named():
+    ds = read(copy_of(planted(FrameOfReferenceUID="1.2.770713.5", TargetFrameOfReferenceUID="1.2.770713.5")))
+    assert ds.FrameOfReferenceUID == ds.TargetFrameOfReferenceUID != "1.2.770713.5"
+
+
 # The file
 
 

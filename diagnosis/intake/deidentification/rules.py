@@ -55,8 +55,15 @@ _GRAPHICS_GROUPS = (0x5000, 0x6000)
 LAST_GROUP_OUTSIDE = 0x0004
 #: Value representations of persons, moments and ages: what the table does not name of these is removed too.
 _PERSONAL_VRS = frozenset({"PN", "DA", "DT", "TM", "AS"})
-#: Free text that the standard has retired: nobody maintains what belongs into it.
-_TEXT_VRS = frozenset({"AE", "LO", "LT", "SH", "ST", "UC", "UR", "UT"})
+#: What is about the patient, the request and the visit, and no picture: of these only what the table names is left, emptied.
+_PERSONAL_GROUPS = frozenset({0x0010, 0x0032, 0x0038})
+#: Text without a bound, and addresses: a person writes into them whatever comes to mind.
+_FREE_TEXT_VRS = frozenset({"LT", "ST", "UT", "UR"})
+#: UIDs that say of what kind something is, and those of code systems; every other UID is somebody's.
+_KINDS = ("ClassUID", "ClassesInStudy", "ClassesInSeries", "ClassesSupported", "TransferSyntaxUID")
+_CODE_SYSTEMS = frozenset({"CodingSchemeUID", "ContextUID", "MappingResourceUID", "URNCodeValue"})
+#: Short text that the standard has retired: nobody maintains what belongs into it.
+_TEXT_VRS = frozenset({"AE", "LO", "SH", "UC"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,6 +81,9 @@ OUTSIDE = Rule(Action.REMOVE, "", "no part of a data set")
 GROUP_LENGTH = Rule(Action.REMOVE, "", "group length, retired")
 GRAPHICS = Rule(Action.REMOVE, "X", "curves and overlays, which may hold text")
 PERSONAL = Rule(Action.REMOVE, "", "a person, a moment or an age; stricter than the table")
+FREE_TEXT = Rule(Action.REMOVE, "", "free text or an address; stricter than the table")
+PATIENT = Rule(Action.REMOVE, "", "about the patient or the visit; stricter than the table")
+OWN_UID = Rule(Action.REPLACE_UID, "", "stricter than the table")
 RETIRED_TEXT = Rule(Action.REMOVE, "", "retired free text; stricter than the table")
 KEPT = Rule(Action.KEEP)
 
@@ -105,11 +115,22 @@ def rule_of(tag: BaseTag) -> Rule:
         vr = dictionary_VR(tag)
     except KeyError:
         return UNKNOWN
+    if tag.group in _PERSONAL_GROUPS:
+        return PATIENT
+    return _unlisted(dictionary_keyword(tag), vr, is_retired=dictionary_is_retired(tag))
+
+
+def _unlisted(keyword: str, vr: str, *, is_retired: bool) -> Rule:
+    """Stricter than the standard, for which an attribute that the table does not name stays as it is."""
+    if keyword in _CODE_SYSTEMS:
+        return KEPT
+    if vr == "UI":
+        return KEPT if keyword.endswith(_KINDS) else OWN_UID
     if vr in _PERSONAL_VRS:
         return PERSONAL
-    if vr in _TEXT_VRS and dictionary_is_retired(tag):
-        return RETIRED_TEXT
-    return KEPT
+    if vr in _FREE_TEXT_VRS:
+        return FREE_TEXT
+    return RETIRED_TEXT if vr in _TEXT_VRS and is_retired else KEPT
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
