@@ -41,7 +41,13 @@ def test_the_example_names_every_secret_and_gives_none():
     lines = (BASE_DIR / "deploy" / "env.example").read_text().splitlines()
     values = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
-    for name in ("SECRET_KEY", "AUDIT_HMAC_KEY", "DEIDENTIFICATION_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD"):
+    for name in (
+        "SECRET_KEY",
+        "AUDIT_HMAC_KEY",
+        "DEIDENTIFICATION_KEY",
+        "POSTGRES_PASSWORD",
+        "REDIS_PASSWORD",
+    ):
         assert values[name] == ""
 
 
