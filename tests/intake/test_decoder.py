@@ -99,7 +99,9 @@ def test_a_file_that_takes_memory_without_end_is_bounded(harmful, settings):
     with pytest.raises(DecoderDied):
         examine_apart(harmful("grow"))
     after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    assert after <= max(600 * 2**20, before * 1024)
+    # Until it runs its own program a child counts what its parent, which ran other tests, holds.
+    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after <= max(600 * 2**20, before * 1024, ours * 1024)
 
 
 def test_the_process_writes_no_file(harmful, settings):

@@ -1,8 +1,11 @@
 """Small DICOM files made by hand, real ones where they are there, and peers to compare with."""
 
+import contextlib
 import os
 import re
 import shutil
+import tracemalloc
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -126,3 +129,15 @@ def image_or_code(content: bytes | Path) -> GreyImage | str:
         return refused.code
     assert check_image(content) == (image.kind, image.rows, image.columns)
     return image
+
+
+@contextlib.contextmanager
+def memory_below(most: int) -> Iterator[None]:
+    """Fails where more bytes than that are allocated at one time; what else a test measures stays untraced."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < most
