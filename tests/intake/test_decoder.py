@@ -1,14 +1,10 @@
 """A file that crashes, fills or stops a decoder ends one small process, and is held after the second time."""
 
-import os
 import resource
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
 
@@ -19,6 +15,7 @@ from diagnosis.limits import image_limits
 from diagnosis.models import DecodeCrash, HeldFile, Image
 from diagnosis.services.studies import FileOutcome
 from ml.imaging import ImageRefused
+from tests.harness.scripts import run_script
 from tests.intake.test_rules import described_as
 from tests.web.files import dicom, png
 
@@ -156,8 +153,6 @@ def test_a_decoder_that_does_not_start_is_no_fault_of_the_file(receive, monkeypa
 
 FORKS = """
 import os
-import django
-django.setup()
 from diagnosis.intake.decoder import examine_apart, processes
 from tests.intake.test_decoder import decoder_pid
 from tests.web.files import png
@@ -182,14 +177,7 @@ processes.end_all()
 
 def test_a_forked_process_does_not_share_its_parents_decoders():
     """In a process of its own: a fork of this one, which has other threads, may come to a standstill."""
-    forked = subprocess.run(
-        [sys.executable, "-c", FORKS],
-        cwd=settings.BASE_DIR,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "cxr_portal.settings"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    forked = run_script(FORKS)
     assert forked.returncode == 0, forked.stderr
 
 

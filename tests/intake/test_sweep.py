@@ -1,13 +1,10 @@
 """Files that no record names are removed after a grace time, and no other ever."""
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from django.core.files.storage import default_storage
 from django.core.management import call_command
 
@@ -18,6 +15,7 @@ from diagnosis.models import AuditEvent
 from diagnosis.services.accounts import system_user
 from diagnosis.tasks import sweep_orphans
 from tests.factories import PatientFactory
+from tests.harness.scripts import run_script
 from tests.web.files import dicom, png, uploaded
 
 
@@ -78,8 +76,6 @@ def test_files_of_images_of_waiting_and_of_held_files_stay_however_old(
 
 DIES_BEFORE_THE_ROW = """
 import os, sys
-import django
-django.setup()
 from django.conf import settings
 settings.MEDIA_ROOT = sys.argv[1]
 from diagnosis.intake.examine import examine
@@ -95,14 +91,7 @@ with kept(arrival, examine(arrival.content, image_limits())):
 
 def test_what_a_killed_process_left_is_found(db, private_media, stored_files):
     """Killed between the file and the row: nothing tidies up."""
-    killed = subprocess.run(
-        [sys.executable, "-c", DIES_BEFORE_THE_ROW, str(private_media)],
-        cwd=settings.BASE_DIR,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "cxr_portal.settings"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    killed = run_script(DIES_BEFORE_THE_ROW, str(private_media))
     assert killed.returncode == 9, killed.stderr
     left = stored_files()
     assert len(left) == 3

@@ -1,8 +1,5 @@
 """A worker that analyses the largest image that is accepted stays below 600 MB."""
 
-import os
-import subprocess
-import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -13,16 +10,16 @@ from django.conf import settings
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless
 
+from tests.harness.scripts import run_script
 from tests.web.files import dicom
 
 MOST_MEMORY = 600 * 2**20
 
 ANALYSES = """
-import re, sys
-import django
-django.setup()
+import sys
 from diagnosis import inference
 from ml.imaging import ImageRefused, render_views
+from tests.harness.scripts import peak_memory
 inference.served_model(), inference.served_gate()
 with open(sys.argv[1], "rb") as file:
     pixels = inference.read(file.read())
@@ -31,8 +28,7 @@ try:
 except ImageRefused:
     pass
 render_views(pixels)
-with open("/proc/self/status") as status:  # The most since it started; getrusage counts what its parent held too.
-    print(pixels.size, int(re.search(r"VmHWM:\\s+(\\d+) kB", status.read())[1]) * 1024)
+print(pixels.size, peak_memory())
 """
 
 
@@ -55,14 +51,7 @@ def test_the_largest_image_is_analysed_in_600_mb(tmp_path: Path):
     path = tmp_path / "largest.dcm"
     path.write_bytes(largest(settings.CXR_MAX_PIXELS))
     # Of its own: the memory of a process that ran other tests says nothing.
-    worker = subprocess.run(
-        [sys.executable, "-c", ANALYSES, str(path)],
-        cwd=settings.BASE_DIR,
-        env={**os.environ, "DJANGO_SETTINGS_MODULE": "cxr_portal.settings"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    worker = run_script(ANALYSES, str(path))
     assert worker.returncode == 0, worker.stderr
     pixels, peak = map(int, worker.stdout.split())
     assert pixels == settings.CXR_MAX_PIXELS
