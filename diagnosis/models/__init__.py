@@ -1,6 +1,7 @@
 """The clinical records, one module for each aggregate."""
 
 from diagnosis.models.audit_event import AuditAction, AuditEvent, AuditHead
+from diagnosis.models.first_read import Confidence, FirstRead, FirstReadImage, OpinionReveal
 from diagnosis.models.held_file import HELD_SENTENCES, DecodeCrash, HeldFile, HeldReason, HeldResolution
 from diagnosis.models.image import (
     NOT_ANALYSED_SENTENCES,
@@ -24,8 +25,8 @@ from diagnosis.models.pacs_peer import (
 from diagnosis.models.patient import Patient, Sex
 from diagnosis.models.prediction import FINAL_STATUSES, Prediction, PredictionStatus
 from diagnosis.models.resumable_upload import ResumableUpload, UploadState
-from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review
-from diagnosis.models.site import Site
+from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review, ReviewKind
+from diagnosis.models.site import OpinionForOthers, ReadingProtocol, Site
 from diagnosis.models.study import Priority, Study, StudyStatus
 from diagnosis.models.symptom_note import Exposure, Severity, Symptom, SymptomCode, SymptomNote, Vaccination
 from diagnosis.models.user import Membership, Role, User
@@ -39,9 +40,12 @@ __all__ = [
     "AuditAction",
     "AuditEvent",
     "AuditHead",
+    "Confidence",
     "Decision",
     "DecodeCrash",
     "Exposure",
+    "FirstRead",
+    "FirstReadImage",
     "HeldFile",
     "HeldReason",
     "HeldResolution",
@@ -53,6 +57,8 @@ __all__ = [
     "ModelPicture",
     "ModelVersion",
     "NotAnalysed",
+    "OpinionForOthers",
+    "OpinionReveal",
     "OutboxMessage",
     "OverrideReason",
     "PacsPeer",
@@ -63,10 +69,12 @@ __all__ = [
     "PredictionStatus",
     "Priority",
     "QueryProtocol",
+    "ReadingProtocol",
     "ResumableUpload",
     "RetrievalStatus",
     "RetrieveMethod",
     "Review",
+    "ReviewKind",
     "Road",
     "Role",
     "Severity",

@@ -8,7 +8,13 @@ from __future__ import annotations
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-APPEND_ONLY_TABLES = ("diagnosis_auditevent", "diagnosis_review")
+APPEND_ONLY_TABLES = (
+    "diagnosis_auditevent",
+    "diagnosis_review",
+    "diagnosis_firstread",
+    "diagnosis_firstreadimage",
+    "diagnosis_opinionreveal",
+)
 
 _REFUSAL = "rows of {table} are never changed or deleted"
 

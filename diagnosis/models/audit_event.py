@@ -31,6 +31,8 @@ class AuditAction(models.TextChoices):
     ANALYSIS_DONE = "analysis_done", "Analysis finished"
     ANALYSIS_FAILED = "analysis_failed", "Analysis failed"
     ANALYSIS_REFUSED = "analysis_refused", "Analysis refused the image"
+    FIRST_READ_LOCKED = "first_read_locked", "Locked a first read"
+    OPINION_REVEALED = "opinion_revealed", "Was shown the second opinion"
     REVIEW_SIGNED = "review_signed", "Signed a read"
     LAB_RESULT_ADDED = "lab_result_added", "Added a PCR result"
     SYMPTOM_NOTE_ADDED = "symptom_note_added", "Added a symptom note"

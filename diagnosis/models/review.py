@@ -6,6 +6,13 @@ from django.core.validators import MaxLengthValidator
 from django.db import models
 
 from diagnosis.models.scoped import SiteScopedQuerySet
+from diagnosis.models.site import ReadingProtocol
+
+
+class ReviewKind(models.TextChoices):
+    SIGNED = "signed", "Read"
+    ADDENDUM = "addendum", "Addendum"
+    CORRECTION = "correction", "Correction"
 
 
 class Decision(models.TextChoices):
@@ -48,11 +55,26 @@ class Review(models.Model):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="followed_by"
     )
     reader = models.ForeignKey("diagnosis.User", on_delete=models.PROTECT, related_name="reviews")
+    kind = models.CharField(max_length=16, choices=ReviewKind, default=ReviewKind.SIGNED)
+    first_read = models.ForeignKey(
+        "diagnosis.FirstRead",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="reviews",
+        help_text="The reader's own read before the second opinion was shown; empty where none was asked for.",
+    )
+    protocol = models.CharField(
+        max_length=16, choices=ReadingProtocol, help_text="The site's when it was signed."
+    )
     decision = models.CharField(max_length=8, choices=Decision)
     label = models.CharField(max_length=64)
     label_display = models.CharField(max_length=100, help_text="The label's name as the reader saw it.")
     reason = models.CharField(max_length=32, choices=OverrideReason, blank=True)
     note = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
+    findings = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
+    impression = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
+    comparison = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
     seen_predictions = models.JSONField(
         help_text="What the reader had on screen: list of {prediction, label, possible_labels, model_version}; "
         "no label, no opinion."
@@ -78,6 +100,14 @@ class Review(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(reason__in=["", *OverrideReason.values]), name="review_reason_known"
+            ),
+            models.CheckConstraint(condition=models.Q(kind__in=ReviewKind.values), name="review_kind_known"),
+            models.CheckConstraint(
+                condition=models.Q(kind="signed") | models.Q(follows__isnull=False),
+                name="review_addendum_follows",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(protocol__in=ReadingProtocol.values), name="review_protocol_known"
             ),
             models.CheckConstraint(
                 condition=~models.Q(reason="other") | ~models.Q(note=""), name="review_other_reason_has_note"

@@ -15,6 +15,21 @@ def validate_time_zone(value: str) -> None:
         )
 
 
+class ReadingProtocol(models.TextChoices):
+    """When a reader is shown the second opinion."""
+
+    READ_FIRST = "read-first", "The reader's own read first, then the second opinion"
+    CONCURRENT = "concurrent", "The second opinion beside the image from the start"
+    AI_FIRST = "ai-first", "The second opinion first: it may also order the worklist"
+
+
+class OpinionForOthers(models.TextChoices):
+    """When, at a site that reads first, those who do not sign reads are shown the second opinion."""
+
+    AFTER_READ = "after-read", "Once a radiologist has signed"
+    AT_ONCE = "at-once", "At once, before a radiologist has signed"
+
+
 class Site(models.Model):
     """A hospital or department. Every patient belongs to one; users see the patients of their own sites."""
 
@@ -27,11 +42,34 @@ class Site(models.Model):
         validators=[validate_time_zone],
         help_text="DICOM times are local to the hospital: they are read in this zone.",
     )
+    reading_protocol = models.CharField(
+        max_length=16,
+        choices=ReadingProtocol,
+        default=ReadingProtocol.READ_FIRST,
+        help_text="Read first: nothing of the network reaches a radiologist before the own label and confidence are locked.",
+    )
+    opinion_for_others = models.CharField(
+        "second opinion for doctors",
+        max_length=16,
+        choices=OpinionForOthers,
+        default=OpinionForOthers.AFTER_READ,
+        help_text="Where radiologists read first: when doctors, who do not sign reads, see the second opinion.",
+    )
 
     objects = SiteScopedQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(reading_protocol__in=ReadingProtocol.values),
+                name="site_reading_protocol_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(opinion_for_others__in=OpinionForOthers.values),
+                name="site_opinion_for_others_known",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -74,6 +74,7 @@ def review_sign(
     review = Review(
         study=study,
         follows=previous,
+        protocol=study.site.reading_protocol,
         reader=actor,
         decision=decision,
         label=label,
