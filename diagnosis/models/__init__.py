@@ -1,6 +1,25 @@
 """The clinical records, one module for each aggregate."""
 
 from diagnosis.models.audit_event import AuditAction, AuditEvent, AuditHead
+from diagnosis.models.case_rules import CaseRules
+from diagnosis.models.critical_result import (
+    DEFAULT_FINDINGS,
+    ClosedHow,
+    CommunicationMethod,
+    CriticalCommunication,
+    CriticalEscalation,
+    CriticalFinding,
+    CriticalResult,
+    CriticalState,
+    EscalationContact,
+)
+from diagnosis.models.discrepancy import (
+    Discrepancy,
+    DiscrepancyDecision,
+    DiscrepancyMove,
+    DiscrepancyState,
+    DiscrepancyVerdict,
+)
 from diagnosis.models.first_read import Confidence, FirstRead, FirstReadImage, OpinionReveal
 from diagnosis.models.held_file import HELD_SENTENCES, DecodeCrash, HeldFile, HeldReason, HeldResolution
 from diagnosis.models.image import (
@@ -26,23 +45,54 @@ from diagnosis.models.patient import Patient, Sex
 from diagnosis.models.prediction import FINAL_STATUSES, Prediction, PredictionStatus
 from diagnosis.models.resumable_upload import ResumableUpload, UploadState
 from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review, ReviewKind
+from diagnosis.models.second_read import (
+    IN_HANDS_STATES,
+    OPEN_STATES,
+    UNREAD_STATES,
+    SecondRead,
+    SecondReadCause,
+    SecondReadCauseKind,
+    SecondReadOpinion,
+    SecondReadRole,
+    SecondReadState,
+    SecondReadWaiver,
+    SecondReadWaiverWhy,
+)
 from diagnosis.models.site import OpinionForOthers, ReadingProtocol, Site
 from diagnosis.models.study import Priority, Study, StudyStatus
 from diagnosis.models.symptom_note import Exposure, Severity, Symptom, SymptomCode, SymptomNote, Vaccination
 from diagnosis.models.user import Membership, Role, User
 
 __all__ = [
+    "DEFAULT_FINDINGS",
     "FINAL_STATUSES",
     "HELD_SENTENCES",
+    "IN_HANDS_STATES",
     "NOT_ANALYSED_SENTENCES",
+    "OPEN_STATES",
     "PICTURE_NAME",
     "READER_ONLY_LABELS",
+    "UNREAD_STATES",
     "AuditAction",
     "AuditEvent",
     "AuditHead",
+    "CaseRules",
+    "ClosedHow",
+    "CommunicationMethod",
     "Confidence",
+    "CriticalCommunication",
+    "CriticalEscalation",
+    "CriticalFinding",
+    "CriticalResult",
+    "CriticalState",
     "Decision",
     "DecodeCrash",
+    "Discrepancy",
+    "DiscrepancyDecision",
+    "DiscrepancyMove",
+    "DiscrepancyState",
+    "DiscrepancyVerdict",
+    "EscalationContact",
     "Exposure",
     "FirstRead",
     "FirstReadImage",
@@ -77,6 +127,14 @@ __all__ = [
     "ReviewKind",
     "Road",
     "Role",
+    "SecondRead",
+    "SecondReadCause",
+    "SecondReadCauseKind",
+    "SecondReadOpinion",
+    "SecondReadRole",
+    "SecondReadState",
+    "SecondReadWaiver",
+    "SecondReadWaiverWhy",
     "Severity",
     "Sex",
     "Site",

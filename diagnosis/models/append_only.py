@@ -14,6 +14,11 @@ APPEND_ONLY_TABLES = (
     "diagnosis_firstread",
     "diagnosis_firstreadimage",
     "diagnosis_opinionreveal",
+    "diagnosis_secondreadcause",
+    "diagnosis_secondreadopinion",
+    "diagnosis_secondreadwaiver",
+    "diagnosis_discrepancymove",
+    "diagnosis_criticalcommunication",
 )
 
 _REFUSAL = "rows of {table} are never changed or deleted"
