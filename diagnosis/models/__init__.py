@@ -43,6 +43,9 @@ from diagnosis.models.pacs_peer import (
 )
 from diagnosis.models.patient import Patient, Sex
 from diagnosis.models.prediction import FINAL_STATUSES, Prediction, PredictionStatus
+from diagnosis.models.report_draft import ReportDraft
+from diagnosis.models.report_letterhead import ReportLetterhead
+from diagnosis.models.report_text import ReportText
 from diagnosis.models.resumable_upload import ResumableUpload, UploadState
 from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review, ReviewKind
 from diagnosis.models.second_read import (
@@ -120,6 +123,9 @@ __all__ = [
     "Priority",
     "QueryProtocol",
     "ReadingProtocol",
+    "ReportDraft",
+    "ReportLetterhead",
+    "ReportText",
     "ResumableUpload",
     "RetrievalStatus",
     "RetrieveMethod",

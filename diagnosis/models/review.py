@@ -1,6 +1,7 @@
 """A radiologist's signed read."""
 
 import uuid
+from collections.abc import Callable
 
 from django.core.validators import MaxLengthValidator
 from django.db import models
@@ -41,10 +42,24 @@ READER_ONLY_LABELS = {
 }
 
 
+REPORT_TEXT_MAX_LENGTH = 10_000
+
+
+def report_text_field(*validators: Callable[[str], None], help_text: str = "") -> models.TextField:
+    """A section of a report, wherever it is kept."""
+    return models.TextField(
+        max_length=REPORT_TEXT_MAX_LENGTH,
+        validators=[MaxLengthValidator(REPORT_TEXT_MAX_LENGTH), *validators],
+        blank=True,
+        help_text=help_text,
+    )
+
+
 class Review(models.Model):
     """One signed read of a study. Rows are only ever added: a database trigger refuses changes and deletions.
 
-    A later read of the same study (images were added, or an addendum) is a new row that ``follows`` the earlier one.
+    A later read of the same study (images were added, an addendum, a correction) is a new row that ``follows`` the earlier
+    one. Each row is the whole report as it stood when it was signed: an addendum repeats what it adds to.
     """
 
     site_lookup = "study__site"
@@ -72,9 +87,13 @@ class Review(models.Model):
     label_display = models.CharField(max_length=100, help_text="The label's name as the reader saw it.")
     reason = models.CharField(max_length=32, choices=OverrideReason, blank=True)
     note = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
-    findings = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
-    impression = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
-    comparison = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
+    findings = report_text_field()
+    impression = report_text_field()
+    comparison = report_text_field()
+    addendum = report_text_field(help_text="What an addendum adds.")
+    change_reason = models.CharField(
+        max_length=500, blank=True, help_text="Why a correction was needed, in the reader's words."
+    )
     seen_predictions = models.JSONField(
         help_text="What the reader had on screen: list of {prediction, label, possible_labels, model_version}; "
         "no label, no opinion."
@@ -105,6 +124,16 @@ class Review(models.Model):
             models.CheckConstraint(
                 condition=models.Q(kind="signed") | models.Q(follows__isnull=False),
                 name="review_addendum_follows",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="addendum") & ~models.Q(addendum="")
+                | ~models.Q(kind="addendum") & models.Q(addendum=""),
+                name="review_addendum_adds",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind="correction") & ~models.Q(change_reason="")
+                | ~models.Q(kind="correction") & models.Q(change_reason=""),
+                name="review_correction_says_why",
             ),
             models.CheckConstraint(
                 condition=models.Q(protocol__in=ReadingProtocol.values), name="review_protocol_known"

@@ -55,6 +55,11 @@ class Site(models.Model):
         default=OpinionForOthers.AFTER_READ,
         help_text="Where radiologists read first: when doctors, who do not sign reads, see the second opinion.",
     )
+    signing_asks_password = models.BooleanField(
+        "ask for the password when signing",
+        default=False,
+        help_text="Whoever signs a read, an addendum or a correction types the password once more.",
+    )
 
     objects = SiteScopedQuerySet.as_manager()
 
