@@ -10,11 +10,15 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q
 
 from diagnosis.models import (
+    OPEN_STATES,
     FirstReadImage,
     Image,
     OpinionForOthers,
     ReadingProtocol,
     Role,
+    SecondRead,
+    SecondReadOpinion,
+    SecondReadWaiver,
     Site,
     Study,
     StudyStatus,
@@ -131,7 +135,7 @@ def ai_shown_to(user: User | AnonymousUser | None, path: str = "") -> Q:
     audits_here = Q(**{f"{path}site__in": _audited_sites(user).values("pk")})
     return (
         ~Q(**{f"{path}site__reading_protocol": ReadingProtocol.READ_FIRST})
-        | _closed_case(path)
+        | (_closed_case(path) & ~(signs_here & Q(_to_read_second(user, path))))
         | (~signs_here & (told_at_once | audits_here))
         | (signs_here & ~Q(_image_without_reveal(user, path)))
     )
@@ -140,6 +144,17 @@ def ai_shown_to(user: User | AnonymousUser | None, path: str = "") -> Q:
 def _closed_case(path: str) -> Q:
     """Nobody is to read the case any more: its record, and what the network said, is open to all who may see it."""
     return Q(**{f"{path}status": StudyStatus.READ})
+
+
+def _to_read_second(user: User, path: str) -> Exists:
+    """Whether a second reader or an adjudicator is wanted for a closed case, and it may still be ``user``."""
+    wanted = SecondRead.objects.filter(study=OuterRef(f"{path}pk"), state__in=OPEN_STATES)
+    return Exists(
+        wanted.exclude(review__reader=user).exclude(
+            Exists(SecondReadOpinion.objects.filter(second_read=OuterRef("pk"), reader=user))
+            | Exists(SecondReadWaiver.objects.filter(second_read=OuterRef("pk"), reader=user))
+        )
+    )
 
 
 def _image_without_reveal(user: User, path: str) -> Exists:
