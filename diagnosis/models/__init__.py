@@ -2,6 +2,7 @@
 
 from diagnosis.models.audit_event import AuditAction, AuditEvent, AuditHead
 from diagnosis.models.case_rules import CaseRules
+from diagnosis.models.claim import Claim, TakeoverReason
 from diagnosis.models.critical_result import (
     DEFAULT_FINDINGS,
     ClosedHow,
@@ -41,13 +42,14 @@ from diagnosis.models.pacs_peer import (
     RetrievalStatus,
     RetrieveMethod,
 )
-from diagnosis.models.patient import Patient, Sex
+from diagnosis.models.patient import Patient, PatientTerm, Sex
 from diagnosis.models.prediction import FINAL_STATUSES, Prediction, PredictionStatus
 from diagnosis.models.report_draft import ReportDraft
 from diagnosis.models.report_letterhead import ReportLetterhead
 from diagnosis.models.report_text import ReportText
 from diagnosis.models.resumable_upload import ResumableUpload, UploadState
 from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review, ReviewKind
+from diagnosis.models.saved_filter import MOST_SAVED_FILTERS, DefaultFilter, SavedFilter
 from diagnosis.models.second_read import (
     IN_HANDS_STATES,
     OPEN_STATES,
@@ -62,7 +64,7 @@ from diagnosis.models.second_read import (
     SecondReadWaiverWhy,
 )
 from diagnosis.models.site import OpinionForOthers, ReadingProtocol, Site
-from diagnosis.models.study import Priority, Study, StudyStatus
+from diagnosis.models.study import OPEN_STATUSES, Priority, Study, StudyStatus
 from diagnosis.models.symptom_note import Exposure, Severity, Symptom, SymptomCode, SymptomNote, Vaccination
 from diagnosis.models.user import Membership, Role, User
 
@@ -71,8 +73,10 @@ __all__ = [
     "FINAL_STATUSES",
     "HELD_SENTENCES",
     "IN_HANDS_STATES",
+    "MOST_SAVED_FILTERS",
     "NOT_ANALYSED_SENTENCES",
     "OPEN_STATES",
+    "OPEN_STATUSES",
     "PICTURE_NAME",
     "READER_ONLY_LABELS",
     "UNREAD_STATES",
@@ -80,6 +84,7 @@ __all__ = [
     "AuditEvent",
     "AuditHead",
     "CaseRules",
+    "Claim",
     "ClosedHow",
     "CommunicationMethod",
     "Confidence",
@@ -90,6 +95,7 @@ __all__ = [
     "CriticalState",
     "Decision",
     "DecodeCrash",
+    "DefaultFilter",
     "Discrepancy",
     "DiscrepancyDecision",
     "DiscrepancyMove",
@@ -117,6 +123,7 @@ __all__ = [
     "PacsPeer",
     "PacsRetrieval",
     "Patient",
+    "PatientTerm",
     "PcrResult",
     "Prediction",
     "PredictionStatus",
@@ -133,6 +140,7 @@ __all__ = [
     "ReviewKind",
     "Road",
     "Role",
+    "SavedFilter",
     "SecondRead",
     "SecondReadCause",
     "SecondReadCauseKind",
@@ -151,6 +159,7 @@ __all__ = [
     "Symptom",
     "SymptomCode",
     "SymptomNote",
+    "TakeoverReason",
     "UploadState",
     "User",
     "Vaccination",

@@ -5,6 +5,7 @@ import zoneinfo
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from diagnosis.models.claim import CLAIM_MINUTES, CLAIM_MINUTES_RANGE
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
@@ -59,6 +60,14 @@ class Site(models.Model):
         "ask for the password when signing",
         default=False,
         help_text="Whoever signs a read, an addendum or a correction types the password once more.",
+    )
+
+    claim_minutes = models.PositiveSmallIntegerField(
+        "minutes that a claim lasts",
+        default=CLAIM_MINUTES,
+        validators=list(CLAIM_MINUTES_RANGE),
+        help_text="A radiologist who opens a study holds it for so long, so that two do not read the same one. While the page "
+        "is open the claim is renewed.",
     )
 
     objects = SiteScopedQuerySet.as_manager()

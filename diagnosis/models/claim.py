@@ -1,0 +1,52 @@
+"""Who reads a study now, so that two people do not read the same one."""
+
+import uuid
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils import timezone
+
+from diagnosis.models.scoped import SiteScopedQuerySet
+
+CLAIM_MINUTES = 30
+CLAIM_MINUTES_RANGE = (MinValueValidator(2), MaxValueValidator(8 * 60))
+
+
+class TakeoverReason(models.TextChoices):
+    """Why a study is taken that somebody else had claimed."""
+
+    EXPIRED = "expired", "The claim ran out"
+    HOLDER_AWAY = "holder_away", "The reader has left"
+    AGREED = "agreed", "Agreed with the reader"
+    URGENT = "urgent", "The patient cannot wait"
+
+
+class Claim(models.Model):
+    """The one claim on a study. It ends by being released, or at ``expires_at``: an expired one holds nobody back.
+
+    The row is a lock, not a record: who claimed, released or took over what and when is in the audit trail.
+    """
+
+    site_lookup = "study__site"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.OneToOneField("diagnosis.Study", on_delete=models.PROTECT, related_name="claim")
+    holder = models.ForeignKey("diagnosis.User", on_delete=models.PROTECT, related_name="claims")
+    claimed_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    objects = SiteScopedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(expires_at__gt=models.F("claimed_at")), name="claim_ends_after_its_start"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Claim {self.pk}"
+
+    @property
+    def is_running(self) -> bool:
+        return self.expires_at > timezone.now()
