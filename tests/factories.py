@@ -23,7 +23,9 @@ from diagnosis.models import (
     ModelVersion,
     Patient,
     Prediction,
+    ReportText,
     ResumableUpload,
+    Review,
     Site,
     Study,
     SymptomNote,
@@ -232,6 +234,33 @@ class SymptomNoteFactory(factory.django.DjangoModelFactory):
     entered_by = factory.SubFactory(UserFactory)
 
 
+class ReviewFactory(factory.django.DjangoModelFactory):
+    """A signed read without a second opinion. The study's status is left as it is."""
+
+    class Meta:
+        model = Review
+
+    study = factory.SubFactory(StudyFactory, status="read")
+    reader = factory.SubFactory(UserFactory)
+    protocol = factory.SelfAttribute("study.site.reading_protocol")
+    decision = "unaided"
+    label = "normal"
+    label_display = "Normal"
+    seen_predictions = factory.LazyFunction(list)
+
+
+class ReportTextFactory(factory.django.DjangoModelFactory):
+    """A text block, ``.normal``."""
+
+    class Meta:
+        model = ReportText
+
+    site = factory.SubFactory(SiteFactory)
+    code = "normal"
+    name = "Normal chest"
+    block = "The lungs are clear."
+
+
 def npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
@@ -250,7 +279,9 @@ __all__ = [
     "ModelVersionFactory",
     "PatientFactory",
     "PredictionFactory",
+    "ReportTextFactory",
     "ResumableUploadFactory",
+    "ReviewFactory",
     "SiteFactory",
     "StudyFactory",
     "SymptomNoteFactory",
