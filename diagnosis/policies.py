@@ -11,10 +11,12 @@ from django.db.models import Exists, OuterRef, Q
 
 from diagnosis.models import (
     OPEN_STATES,
+    UNREAD_STATES,
     FirstReadImage,
     Image,
     OpinionForOthers,
     ReadingProtocol,
+    Review,
     Role,
     SecondRead,
     SecondReadOpinion,
@@ -146,15 +148,26 @@ def _closed_case(path: str) -> Q:
     return Q(**{f"{path}status": StudyStatus.READ})
 
 
-def _to_read_second(user: User, path: str) -> Exists:
-    """Whether a second reader or an adjudicator is wanted for a closed case, and it may still be ``user``."""
-    wanted = SecondRead.objects.filter(study=OuterRef(f"{path}pk"), state__in=OPEN_STATES)
-    return Exists(
-        wanted.exclude(review__reader=user).exclude(
-            Exists(SecondReadOpinion.objects.filter(second_read=OuterRef("pk"), reader=user))
-            | Exists(SecondReadWaiver.objects.filter(second_read=OuterRef("pk"), reader=user))
+def second_reads_open_to(user: User) -> QuerySet[SecondRead]:
+    """The open second reads that ``user`` may still give or adjudicate: another person than all who have read the study.
+
+    It says nothing about roles and sites. Who has asked to see the read gives no second one, but may adjudicate.
+    """
+    of_study = OuterRef("study")
+    return SecondRead.objects.filter(state__in=OPEN_STATES).exclude(
+        Exists(Review.objects.filter(study=of_study, reader=user))
+        | Exists(SecondReadOpinion.objects.filter(second_read=OuterRef("pk"), reader=user))
+        | (
+            Q(state__in=UNREAD_STATES)
+            & Exists(SecondReadWaiver.objects.filter(second_read=OuterRef("pk"), reader=user))
         )
     )
+
+
+def _to_read_second(user: User, path: str) -> Exists:
+    """Whether a second reader or an adjudicator is wanted for a closed case, and it may still be ``user``."""
+    waived = SecondReadWaiver.objects.filter(second_read=OuterRef("pk"), reader=user)
+    return Exists(second_reads_open_to(user).filter(study=OuterRef(f"{path}pk")).exclude(Exists(waived)))
 
 
 def _image_without_reveal(user: User, path: str) -> Exists:

@@ -1,7 +1,7 @@
 """Which findings of reader, AI and PCR contradict each other: one table of data, and its words.
 
-COVID-19 is the only label that a PCR for SARS-CoV-2 can contradict. A rule holds or not on ``Facts`` alone, which are kept with what
-it led to: its words say afterwards what was known then.
+COVID-19 is the only label that a PCR for SARS-CoV-2 can contradict. A rule holds or not on ``Facts`` alone, which are kept
+with what it led to: its words say afterwards what was known then.
 """
 
 from __future__ import annotations
@@ -153,8 +153,8 @@ _WONG = (
     "days 10 to 12. The day from which changes are expected is the project's own choice."
 )
 _KUCIRKA = (
-    "Kucirka et al., Ann Intern Med 2020;173:262: of people with COVID-19 a PCR misses 38 % on the day of the first symptoms, 20 % three "
-    "days later, 66 % sixteen days later. So a negative PCR rules nothing out, and a person must look."
+    "Kucirka et al., Ann Intern Med 2020;173:262: of people with COVID-19 a PCR misses 38 % on the day of the first symptoms, "
+    "20 % three days later, 66 % sixteen days later. So a negative PCR rules nothing out, and a person must look."
 )
 
 RULES: tuple[Rule, ...] = (
