@@ -50,6 +50,9 @@ class Act(StrEnum):
     ACKNOWLEDGE_CRITICAL = "acknowledge a critical result"
     ESCALATE_CRITICAL = "escalate a critical result"
     SET_CASE_RULES = "set the rules of cases"
+    CHANGE_PRIORITY = "change how urgent a study is"
+    ASSIGN_READER = "say who reads a study"
+    END_CLAIM = "end somebody else's claim"
 
 
 class NotAllowed(PermissionDenied):
@@ -70,6 +73,7 @@ _CLINICAL = frozenset(
         Act.RUN_ANALYSIS,
         Act.REQUEST_SECOND_READ,
         Act.ACKNOWLEDGE_CRITICAL,
+        Act.CHANGE_PRIORITY,
     }
 )
 
@@ -78,7 +82,17 @@ _READING = frozenset({Act.SIGN_REVIEW, Act.READ_SECOND, Act.RESOLVE_DISCREPANCY,
 ALLOWED: Mapping[Role, frozenset[Act]] = {
     Role.DOCTOR: _CLINICAL,
     Role.RADIOLOGIST: _CLINICAL | _READING,
-    Role.ADMIN: frozenset({Act.VIEW_RECORDS, Act.RUN_ANALYSIS, Act.RESOLVE_HELD_FILE, Act.SET_CASE_RULES}),
+    Role.ADMIN: frozenset(
+        {
+            Act.VIEW_RECORDS,
+            Act.RUN_ANALYSIS,
+            Act.RESOLVE_HELD_FILE,
+            Act.SET_CASE_RULES,
+            Act.CHANGE_PRIORITY,
+            Act.ASSIGN_READER,
+            Act.END_CLAIM,
+        }
+    ),
 }
 
 # What the workers do in the name of the system user, at any site.
