@@ -5,7 +5,7 @@ from diagnosis.models.case_rules import CaseRules
 from diagnosis.models.claim import Claim, TakeoverReason
 from diagnosis.models.critical_result import (
     DEFAULT_FINDINGS,
-    ClosedHow,
+    AcknowledgedHow,
     CommunicationMethod,
     CriticalCommunication,
     CriticalEscalation,
@@ -61,7 +61,6 @@ from diagnosis.models.second_read import (
     SecondReadRole,
     SecondReadState,
     SecondReadWaiver,
-    SecondReadWaiverWhy,
 )
 from diagnosis.models.site import OpinionForOthers, ReadingProtocol, Site
 from diagnosis.models.study import OPEN_STATUSES, Priority, Study, StudyStatus
@@ -80,12 +79,12 @@ __all__ = [
     "PICTURE_NAME",
     "READER_ONLY_LABELS",
     "UNREAD_STATES",
+    "AcknowledgedHow",
     "AuditAction",
     "AuditEvent",
     "AuditHead",
     "CaseRules",
     "Claim",
-    "ClosedHow",
     "CommunicationMethod",
     "Confidence",
     "CriticalCommunication",
@@ -148,7 +147,6 @@ __all__ = [
     "SecondReadRole",
     "SecondReadState",
     "SecondReadWaiver",
-    "SecondReadWaiverWhy",
     "Severity",
     "Sex",
     "Site",

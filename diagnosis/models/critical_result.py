@@ -72,7 +72,7 @@ class CriticalState(models.TextChoices):
     CANCELLED = "cancelled", "Entered by mistake"
 
 
-class ClosedHow(models.TextChoices):
+class AcknowledgedHow(models.TextChoices):
     PORTAL = "portal", "in the portal"
     READ_BACK = "read_back", "read back to the reader"
 
@@ -93,13 +93,17 @@ class CriticalResult(models.Model):
     state = models.CharField(max_length=16, choices=CriticalState, default=CriticalState.OPEN, editable=False)
     next_step = models.PositiveIntegerField(default=0, help_text="The step of escalation that comes next.")
     escalate_at = models.DateTimeField(
-        null=True, blank=True, help_text="When the next person is told; null once it is closed."
+        null=True, blank=True, help_text="When the next person is told; null once it is not open any more."
     )
-    closed_at = models.DateTimeField(null=True, blank=True)
-    closed_by = models.ForeignKey(
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.ForeignKey(
         "diagnosis.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
-    closed_how = models.CharField(max_length=16, choices=ClosedHow, blank=True)
+    acknowledged_how = models.CharField(max_length=16, choices=AcknowledgedHow, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    cancelled_by = models.ForeignKey(
+        "diagnosis.User", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     cancel_reason = models.CharField(max_length=500, blank=True)
 
     objects = SiteScopedQuerySet.as_manager()
@@ -116,15 +120,21 @@ class CriticalResult(models.Model):
                 condition=models.Q(state__in=CriticalState.values), name="critical_result_state_known"
             ),
             models.CheckConstraint(
-                condition=models.Q(state="open", escalate_at__isnull=False, closed_at__isnull=True)
-                | (
-                    ~models.Q(state="open")
-                    & models.Q(escalate_at__isnull=True, closed_at__isnull=False, closed_by__isnull=False)
-                ),
+                condition=models.Q(state="open", escalate_at__isnull=False)
+                | (~models.Q(state="open") & models.Q(escalate_at__isnull=True)),
                 name="critical_result_escalates_while_open",
             ),
             models.CheckConstraint(
-                condition=~models.Q(state="cancelled") | ~models.Q(cancel_reason=""),
+                condition=~models.Q(state="acknowledged")
+                | models.Q(acknowledged_by__isnull=False, acknowledged_at__isnull=False),
+                name="critical_result_acknowledged_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state="cancelled")
+                | (
+                    models.Q(cancelled_by__isnull=False, cancelled_at__isnull=False)
+                    & ~models.Q(cancel_reason="")
+                ),
                 name="critical_result_cancelled_has_reason",
             ),
         ]

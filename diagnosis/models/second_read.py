@@ -40,11 +40,6 @@ class SecondReadRole(models.TextChoices):
     ADJUDICATOR = "adjudicator", "Adjudicator"
 
 
-class SecondReadWaiverWhy(models.TextChoices):
-    ASKED = "asked", "Asked to see the read"
-    CONFLICT = "conflict", "Was told of the read when signing the same study"
-
-
 class SecondRead(models.Model):
     """That a signed read is to be read by a second person, and how far it has come."""
 
@@ -213,15 +208,11 @@ class SecondReadWaiver(models.Model):
 
     second_read = models.ForeignKey(SecondRead, on_delete=models.PROTECT, related_name="waivers")
     reader = models.ForeignKey("diagnosis.User", on_delete=models.PROTECT, related_name="+")
-    why = models.CharField(max_length=16, choices=SecondReadWaiverWhy)
     waived_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["second_read", "reader"], name="second_read_waived_once"),
-            models.CheckConstraint(
-                condition=models.Q(why__in=SecondReadWaiverWhy.values), name="second_read_waiver_known"
-            ),
         ]
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from diagnosis.errors import Conflict
-from diagnosis.models import CriticalState, DiscrepancyState, SecondReadState
+from diagnosis.models import OPEN_STATES, CriticalState, DiscrepancyState, SecondReadState
 
 
 class SecondReadEvent(StrEnum):
@@ -18,6 +18,7 @@ class SecondReadEvent(StrEnum):
     DISAGREE = "disagree"
     ADJUDICATE = "adjudicate"
     CANCEL = "withdraw"
+    SUPERSEDE = "superseded by a new read"
 
 
 class DiscrepancyEvent(StrEnum):
@@ -45,6 +46,7 @@ SECOND_READ_TRANSITIONS: Mapping[tuple[SecondReadState, SecondReadEvent], Second
     # Two readers who differ cannot be made to agree by withdrawing the question: from there it is adjudicated.
     (SecondReadState.HELD, SecondReadEvent.CANCEL): SecondReadState.CANCELLED,
     (SecondReadState.WAITING, SecondReadEvent.CANCEL): SecondReadState.CANCELLED,
+    **{(state, SecondReadEvent.SUPERSEDE): SecondReadState.CANCELLED for state in OPEN_STATES},
 }
 
 DISCREPANCY_TRANSITIONS: Mapping[tuple[DiscrepancyState, DiscrepancyEvent], DiscrepancyState] = {
