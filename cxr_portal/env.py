@@ -44,6 +44,8 @@ class Environment:
     """``None`` in the embedded mode: the broker is a folder and the cache is files."""
     email: dict[str, Any]
     allowed_hosts: list[str]
+    public_url: str
+    """Without a slash at the end; mails lead to it."""
     csrf_trusted_origins: list[str]
     ssl_redirect: bool
     trusted_proxy_count: int
@@ -159,6 +161,12 @@ def _read(env: FileAwareEnv) -> Environment:
         validate=_scheme("submission", "smtp", "console", "file"),
         **no_default_in_production(None),
     )
+    allowed_hosts = env.list(
+        "ALLOWED_HOSTS",
+        subcast=str,
+        validate=_exact_hosts,
+        **no_default_in_production(["localhost", "127.0.0.1", "[::1]"]),
+    )
     analysis_time_limit = env.int("CXR_ANALYSIS_TIME_LIMIT", 120, validate=Range(min=10, max=3600))
     session_idle_seconds = env.int("CXR_SESSION_IDLE_SECONDS", 900, validate=Range(min=60))
     return Environment(
@@ -174,12 +182,12 @@ def _read(env: FileAwareEnv) -> Environment:
             "REDIS_URL", validate=_scheme("redis", "rediss", "unix"), **no_default_in_production(None)
         ),
         email=dj_email_url.parse(email_url) if email_url else _MAIL_TO_FILES,
-        allowed_hosts=env.list(
-            "ALLOWED_HOSTS",
-            subcast=str,
-            validate=_exact_hosts,
-            **no_default_in_production(["localhost", "127.0.0.1", "[::1]"]),
-        ),
+        allowed_hosts=allowed_hosts,
+        public_url=env.str(
+            "CXR_PUBLIC_URL",
+            f"https://{allowed_hosts[0].lstrip('.')}" if production else "http://127.0.0.1:8000",
+            validate=_scheme("https", *([] if production else ["http"])),
+        ).rstrip("/"),
         csrf_trusted_origins=env.list("CSRF_TRUSTED_ORIGINS", [], subcast=str),
         ssl_redirect=env.bool("CXR_SSL_REDIRECT", production),
         trusted_proxy_count=env.int("CXR_TRUSTED_PROXY_COUNT", 0, validate=Range(min=0, max=5)),

@@ -12,6 +12,7 @@ PRODUCTION = ENVIRONMENT.mode == "production"
 
 CXR_MODE = ENVIRONMENT.mode
 CXR_VAR_DIR = ENVIRONMENT.var_dir
+CXR_PUBLIC_URL = ENVIRONMENT.public_url
 CXR_MAX_UPLOAD_BYTES = ENVIRONMENT.max_upload_bytes
 CXR_UNFINISHED_UPLOAD_BYTES = ENVIRONMENT.unfinished_upload_bytes
 CXR_UPLOAD_KEPT_HOURS = ENVIRONMENT.upload_kept_hours
@@ -307,6 +308,16 @@ CELERY: dict[str, Any] = {
         },
         "requeue-stale-predictions": {
             "task": "diagnosis.tasks.requeue_stale_predictions",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
+        "escalate-critical-results": {
+            "task": "diagnosis.tasks.escalate_critical_results",
+            "schedule": 20.0,
+            "options": {"expires": 20},
+        },
+        "tidy-second-reads": {
+            "task": "diagnosis.tasks.tidy_second_reads",
             "schedule": 60.0,
             "options": {"expires": 60},
         },
