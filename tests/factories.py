@@ -49,6 +49,8 @@ class SiteFactory(factory.django.DjangoModelFactory):
         model = Site
 
     name = factory.Sequence(lambda n: f"Hospital {n}")
+    # What a test of the reading protocol is about it says itself; all others look at a second opinion that is not hidden.
+    reading_protocol = "concurrent"
 
 
 class UserFactory(factory.django.DjangoModelFactory):

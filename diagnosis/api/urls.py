@@ -20,7 +20,7 @@ from diagnosis.api.views.patients import (
     SymptomNoteListView,
     TimelineView,
 )
-from diagnosis.api.views.studies import ReviewListView, StudyListView, StudyView
+from diagnosis.api.views.studies import FirstReadView, RevealView, ReviewListView, StudyListView, StudyView
 from diagnosis.api.views.uploads import UploadView
 
 app_name = "api"
@@ -38,6 +38,8 @@ urlpatterns = [
     path("patients/<uuid:pk>/timeline/", TimelineView.as_view(), name="timeline"),
     path("studies/", StudyListView.as_view(), name="studies"),
     path("studies/<uuid:pk>/", StudyView.as_view(), name="study"),
+    path("studies/<uuid:pk>/first-read/", FirstReadView.as_view(), name="first_read"),
+    path("studies/<uuid:pk>/reveal/", RevealView.as_view(), name="reveal"),
     path("studies/<uuid:pk>/reviews/", ReviewListView.as_view(), name="reviews"),
     path("images/<uuid:pk>/", ImageView.as_view(), name="image"),
     path("images/<uuid:pk>/original/", OriginalView.as_view(), name="original"),

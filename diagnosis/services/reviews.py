@@ -7,7 +7,8 @@ from django.db import IntegrityError, transaction
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
-from diagnosis.models import AuditAction, Decision, OverrideReason, Review, Study, User
+from diagnosis.models import AuditAction, Decision, FirstRead, OverrideReason, Review, Study, User
+from diagnosis.selectors.reading import Reading, reading_of
 from diagnosis.selectors.studies import (
     SecondOpinion,
     current_review,
@@ -16,12 +17,17 @@ from diagnosis.selectors.studies import (
     studies_with_opinion,
 )
 from diagnosis.services.audit import audit_record
+from diagnosis.services.first_reads import LOCK_FIRST, seen_predictions
 from diagnosis.services.predictions import study_apply
 from diagnosis.services.transitions import StudyEvent
 
 OPINION_CHANGED = (
     "The second opinion changed while you were reading. Nothing was signed: "
     "look at the new result, then decide again."
+)
+IMAGES_CAME = (
+    "Images were added to this study after you locked your read. Nothing was signed: look at them, then lock your read "
+    "again."
 )
 
 
@@ -44,26 +50,33 @@ def review_sign(
     label: str = "",
     reason: str = "",
     note: str = "",
+    findings: str = "",
+    impression: str = "",
+    comparison: str = "",
 ) -> Review:
     """Sign a read of ``study``; it is never edited afterwards.
 
     Where the second opinion names one label a reader confirms or overrides it. Where it names several (the model is
-    unsure, or the images differ) there is nothing to confirm: a reader decides for one of them, or overrides all.
+    unsure, or the images differ) there is nothing to confirm: a reader decides for one of them, or overrides all. At a site
+    that reads first a reader has locked a first read before; without its reveal there is no second opinion to this reader,
+    whatever the network has said meanwhile, and the read is signed unaided.
 
     ``opinion_token`` is ``SecondOpinion.token`` of what the reader had on screen. ``label`` may be left out when
-    confirming. Raises ``Conflict`` when somebody else signed meanwhile or the opinion changed, ``ValidationError`` with
-    field errors, ``NotPossible`` when the decision does not fit.
+    confirming. Raises ``Conflict`` when somebody else signed meanwhile, images were added or the opinion changed,
+    ``ValidationError`` with field errors, ``NotPossible`` when the decision does not fit.
     """
     policies.require(actor, policies.Act.SIGN_REVIEW, study.site)
     Study.objects.select_for_update().get(pk=study.pk)
-    study = studies_with_opinion(Study.objects.filter(pk=study.pk)).get()
+    study = studies_with_opinion(Study.objects.filter(pk=study.pk), viewer=actor).get()
     previous = current_review(study)
     if study.is_read:
         raise _read_meanwhile(previous)
+    reading = reading_of(actor, study)
+    _first_read_require(reading, study, actor)
     opinion = second_opinion(study)
     if opinion.token != opinion_token:
         raise Conflict(OPINION_CHANGED)
-    labels = reader_labels(study)
+    labels = labels_to_sign(study, reading)
     label = _label_require(decision=decision, label=label, opinion=opinion, labels=labels)
     if decision == Decision.OVERRIDE and reason not in OverrideReason.values:
         raise ValidationError({"reason": "Choose why you override the second opinion."})
@@ -74,22 +87,18 @@ def review_sign(
     review = Review(
         study=study,
         follows=previous,
-        protocol=study.site.reading_protocol,
+        first_read=reading.first_read,
+        protocol=reading.protocol,
         reader=actor,
         decision=decision,
         label=label,
         label_display=labels[label],
         reason=reason,
         note=note.strip(),
-        seen_predictions=[
-            {
-                "prediction": str(p.pk),
-                "label": p.label,
-                "possible_labels": p.possible_labels,
-                "model_version": str(p.model_version),
-            }
-            for p in opinion.predictions
-        ],
+        findings=findings.strip(),
+        impression=impression.strip(),
+        comparison=comparison.strip(),
+        seen_predictions=seen_predictions(opinion),
     )
     review.full_clean(validate_unique=False, validate_constraints=False)
     try:
@@ -106,6 +115,7 @@ def review_sign(
         target=review,
         details={
             "study": str(study.pk),
+            "protocol": review.protocol,
             "decision": review.decision,
             "label": review.label,
             "reason": review.reason,
@@ -114,6 +124,20 @@ def review_sign(
         },
     )
     return review
+
+
+def labels_to_sign(study: Study, reading: Reading) -> dict[str, str]:
+    """What a reader may sign: the labels of the networks that were asked, the reader's own, and the one that was locked."""
+    locked = reading.first_read
+    return {**({locked.label: locked.label_display} if locked else {}), **reader_labels(study)}
+
+
+def _first_read_require(reading: Reading, study: Study, actor: User) -> None:
+    if not reading.awaits_first_read:
+        return
+    if FirstRead.objects.filter(study=study, reader=actor).exists():
+        raise Conflict(IMAGES_CAME)
+    raise NotPossible(LOCK_FIRST)
 
 
 def _label_require(*, decision: str, label: str, opinion: SecondOpinion, labels: dict[str, str]) -> str:

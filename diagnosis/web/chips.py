@@ -15,7 +15,7 @@ from diagnosis.models import (
     Study,
     StudyStatus,
 )
-from diagnosis.selectors.studies import SecondOpinion
+from diagnosis.selectors.studies import SecondOpinion, shown_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,14 @@ _DECISION_ICONS: Mapping[str, str] = {
 }
 
 NO_OPINION = Chip("dash", "None")
+HIDDEN_OPINION = Chip("lock", "After the read")
 MIXED_OPINION = Chip("warning", "Images differ", "attention")
 NO_PCR = Chip("dash", "None")
 NOT_READ = Chip("dash", "Not read yet")
 
 
 def study_chip(study: Study) -> Chip:
-    return STUDY[study.status]
+    return STUDY[shown_status(study)]
 
 
 def priority_chip(study: Study) -> Chip | None:
@@ -89,6 +90,8 @@ def prediction_chip(prediction: Prediction) -> Chip:
 
 def opinion_chip(opinion: SecondOpinion) -> Chip:
     """One sign for the whole study: what is still to come first, then what is wrong, then the label."""
+    if opinion.is_hidden:
+        return HIDDEN_OPINION
     if not opinion.predictions:
         return NO_OPINION
     unfinished = [prediction for prediction in opinion.predictions if not prediction.is_final]
@@ -104,5 +107,9 @@ def pcr_chip(result: str | None) -> Chip:
     return PCR[result] if result else NO_PCR
 
 
-def decision_chip(review: Review | None) -> Chip:
-    return Chip(_DECISION_ICONS[review.decision], review.label_display, "settled") if review else NOT_READ
+def decision_chip(review: Review | None, *, tells_opinion: bool = True) -> Chip:
+    """The label that was signed. Its icon tells how it stands to the second opinion, where that is not hidden."""
+    if review is None:
+        return NOT_READ
+    tells = tells_opinion and getattr(review, "ai_shown", True)
+    return Chip(_DECISION_ICONS[review.decision] if tells else "check", review.label_display, "settled")

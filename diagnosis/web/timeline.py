@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diagnosis.models import Patient, Review
-from diagnosis.selectors.studies import current_review, second_opinion, timeline
+from diagnosis.models import Patient, Review, User
+from diagnosis.selectors.studies import current_review, is_ai_hidden, second_opinion, timeline
 from diagnosis.web import chips
 from diagnosis.web.chips import Chip
 
@@ -26,10 +26,17 @@ class TimelineItem:
     is_current: bool = False
 
 
-def timeline_items(patient: Patient, *, current_study_id: uuid.UUID | None = None) -> list[TimelineItem]:
-    """Newest first."""
+def timeline_items(
+    patient: Patient, *, viewer: User, current_study_id: uuid.UUID | None = None
+) -> list[TimelineItem]:
+    """Newest first, as ``viewer`` may see it: beside a case whose second opinion is hidden none on earlier ones is shown."""
     items = []
-    for entry in timeline(patient):
+    entries = timeline(patient, viewer=viewer)
+    reads_blind = any(
+        entry.kind == "study" and entry.record.pk == current_study_id and is_ai_hidden(entry.record)
+        for entry in entries
+    )
+    for entry in entries:
         match entry.kind:
             case "pcr":
                 item = TimelineItem(
@@ -42,8 +49,8 @@ def timeline_items(patient: Patient, *, current_study_id: uuid.UUID | None = Non
                     entry.at,
                     study,
                     chips=(
-                        chips.opinion_chip(second_opinion(study)),
-                        chips.decision_chip(current_review(study)),
+                        chips.HIDDEN_OPINION if reads_blind else chips.opinion_chip(second_opinion(study)),
+                        chips.decision_chip(current_review(study), tells_opinion=not reads_blind),
                     ),
                     reviews=list(study.reviews.all()),
                     is_current=study.pk == current_study_id,

@@ -30,6 +30,9 @@ TABLE = {
     ("get", "studies"): (200, 200, 200, 200, 401),
     ("get", "study"): (200, 200, 200, 404, 401),
     ("get", "reviews"): (200, 200, 200, 404, 401),
+    # At a site that shows the second opinion at once nothing is to be locked.
+    ("post", "first_read"): (403, 400, 403, 404, 401),
+    ("post", "reveal"): (403, 400, 403, 404, 401),
     ("post", "reviews"): (403, 201, 403, 404, 401),
     ("get", "image"): (200, 200, 200, 404, 401),
     ("get", "original"): (200, 200, 200, 404, 401),
@@ -62,6 +65,8 @@ def records(site, patient, study, prediction, lab_result, symptom_note):
         "timeline": f"patients/{patient.pk}/timeline/",
         "studies": "studies/",
         "study": f"studies/{study.pk}/",
+        "first_read": f"studies/{study.pk}/first-read/",
+        "reveal": f"studies/{study.pk}/reveal/",
         "reviews": f"studies/{study.pk}/reviews/",
         "image": f"images/{prediction.image.pk}/",
         "original": f"images/{prediction.image.pk}/original/",
@@ -78,6 +83,7 @@ def records(site, patient, study, prediction, lab_result, symptom_note):
         "lab_results": {"result": "detected", "collected_at": "2026-01-02T08:00:00Z"},
         "symptom_notes": {"text": "Cough."},
         "reviews": {"decision": "confirm", "opinion_token": token},
+        "first_read": {"label": "normal", "confidence": "likely", "image_set": "0"},
     }
     return paths, bodies
 

@@ -45,6 +45,9 @@ TABLE = {
     ("get", "retrievals"): (200, 200, 200, 200, 302),
     ("get", "study"): (200, 200, 200, 404, 302),
     ("get", "study_live"): (200, 200, 200, 404, 302),
+    # At a site that shows the second opinion at once nothing is to be locked.
+    ("post", "first_read"): (403, 400, 403, 404, 401),
+    ("post", "reveal"): (403, 400, 403, 404, 401),
     ("post", "review"): (403, 200, 403, 404, 401),
     ("post", "run_again"): (200, 200, 200, 404, 401),
     # A model's card holds nothing of a patient: everybody who is logged in may read it.
@@ -79,6 +82,8 @@ def addresses(site, doctor, patient, study, image, prediction):
         "part_result": [upload.pk],
         "study": [study.pk],
         "study_live": [study.pk],
+        "first_read": [study.pk],
+        "reveal": [study.pk],
         "review": [study.pk],
         "run_again": [failed.pk],
         "heat_map": [prediction.pk, "covid19"],

@@ -164,7 +164,7 @@ class TimelineView(_OnePatient):
     )
     def get(self, request: Request, pk: UUID) -> Response:
         """On record as an opening of the patient."""
-        entries = [_entry(entry) for entry in timeline(self.opened(pk))]
+        entries = [_entry(entry) for entry in timeline(self.opened(pk), viewer=self.person)]
         return Response(self.get_serializer(entries, many=True).data)
 
 

@@ -7,8 +7,21 @@ from typing import Any
 
 from django import forms
 
-from diagnosis.models import OverrideReason
+from diagnosis.models import Confidence, OverrideReason
 from diagnosis.web.forms.base import PortalForm
+
+
+class FirstReadForm(PortalForm):
+    """A reader's own read, before the second opinion is shown; ``labels`` are what there is to choose from."""
+
+    image_set = forms.CharField(required=False, widget=forms.HiddenInput)
+    label = forms.CharField(label="Your reading", required=False)
+    confidence = forms.CharField(label="How sure are you?", required=False)
+
+    def __init__(self, *args: Any, labels: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="first_%s", **kwargs)
+        self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
+        self.fields["confidence"].widget = forms.RadioSelect(choices=Confidence.choices)
 
 
 class ReviewForm(PortalForm):

@@ -8,9 +8,10 @@ from django.http import FileResponse, Http404, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
-from diagnosis.models import Image, IncomingFile, Prediction
+from diagnosis.models import Image, IncomingFile
 from diagnosis.selectors.files import jpeg_response, original_response
 from diagnosis.selectors.heat_maps import heat_map_of
+from diagnosis.selectors.studies import predictions_shown
 from diagnosis.selectors.viewing import NATIVE, samples, told_to_viewer
 from diagnosis.services.studies import image_download, study_open
 from diagnosis.web.overlay import paint
@@ -59,7 +60,7 @@ def original(request: PersonRequest, image_id: uuid.UUID) -> FileResponse:
 def heat_map(request: PersonRequest, prediction_id: uuid.UUID, label: str) -> HttpResponse:
     """Where the network looked for one label, painted to be laid over the preview."""
     prediction = get_object_or_404(
-        Prediction.objects.visible_to(request.user).select_related("image", "model_version"), pk=prediction_id
+        predictions_shown(request.user).select_related("image", "model_version"), pk=prediction_id
     )
     try:
         values = heat_map_of(prediction, label)

@@ -92,7 +92,9 @@ def refresh(request: PersonRequest) -> HttpResponse:
     shown = uuids(request.POST.getlist("study"))[:PAGE_SIZE]
     studies = {
         study.pk: study
-        for study in studies_with_opinion(Study.objects.visible_to(request.user)).filter(pk__in=shown)
+        for study in studies_with_opinion(Study.objects.visible_to(request.user), viewer=request.user).filter(
+            pk__in=shown
+        )
     }
     rows = [Row.of(studies[pk]) for pk in shown if pk in studies]
     return render(request, "worklist/_rows.html", {"rows": rows, "poll": _is_pending(rows)})
