@@ -42,12 +42,13 @@ def search_word(text: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """Each component, whole and in its parts: Garcia-Lopez is found by “garcia”, “lopez” and “garcialopez”."""
+    """Each component from each of its parts on: Garcia-Lopez is found by “garcia”, “garcia-lopez” and “lopez”."""
     found = []
     for component in re.split(r"[\s^=,]+", text):
-        for spelling in {component, unicodedata.normalize("NFC", component.casefold()).translate(_SPELT_OUT)}:
-            found.append(search_word(spelling))
-            found += [search_word(part) for part in re.split(r"[\W_]+", _letters(spelling))]
+        spelt_out = unicodedata.normalize("NFC", component.casefold()).translate(_SPELT_OUT)
+        for spelling in (component, spelt_out):
+            parts = [part for part in re.split(r"[\W_]+", _letters(spelling)) if part]
+            found += ["".join(parts[first:]) for first in range(len(parts))]
     return found
 
 
@@ -55,9 +56,7 @@ def search_terms(*, person_name: str, mrn: str) -> str:
     """What a patient is found by, separated by blanks: the words of the name in every script, and the record number."""
     # Names in scripts without blanks are typed in one: 山田太郎.
     joined = [search_word(group) for group in person_name.split("=") if not group.isascii()]
-    return " ".join(
-        sorted({word for word in [*_words(person_name), *_words(mrn), search_word(mrn), *joined] if word})
-    )
+    return " ".join(sorted({word for word in [*_words(person_name), *_words(mrn), *joined] if word}))
 
 
 def name_key(person_name: str) -> str:

@@ -1,0 +1,428 @@
+"""The worklist: which studies, in which order, which of them on this page, and how many.
+
+Made for a million of them: a page is a range of an index that begins after the last row of the page before (so that rows which
+come or go meanwhile move nothing), and a count stops where nobody needs the exact number any more. Each hospital is asked by
+itself, since an order runs through an index only within one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextChoices, Value
+
+from diagnosis import policies
+from diagnosis.models import (
+    OPEN_STATUSES,
+    Claim,
+    Decision,
+    Membership,
+    PatientTerm,
+    PcrResult,
+    Priority,
+    Review,
+    Study,
+    StudyStatus,
+    User,
+)
+from diagnosis.models.lookups import CappedCount, RowComparison
+from diagnosis.models.search_key import search_word
+from diagnosis.models.study import OpinionState
+
+PAGE_SIZE = 25
+MOST_COUNTED = 1_000
+"""“1000+” says as much as the number."""
+MOST_COUNTED_SLOWLY = 100
+"""Where each row that is counted costs a look into other tables."""
+MOST_CANDIDATES = 500
+"""Up to so many patients a word is looked up before the studies are, and above while they are."""
+MOST_WORDS = 8
+
+
+class Scope(TextChoices):
+    OPEN = "open", "To be read"
+    READ = "read", "Read"
+    ALL = "all", "All"
+
+
+class Sort(TextChoices):
+    PRIORITY = "priority", "Most urgent, then oldest"
+    NEWEST = "newest", "Newest"
+    OLDEST = "oldest", "Oldest"
+    NAME = "name", "Patient's name"
+
+
+class PcrChoice(TextChoices):
+    NONE = "none", "No result yet"
+    DETECTED = PcrResult.DETECTED.value, PcrResult.DETECTED.label
+    NOT_DETECTED = PcrResult.NOT_DETECTED.value, PcrResult.NOT_DETECTED.label
+    INDETERMINATE = PcrResult.INDETERMINATE.value, PcrResult.INDETERMINATE.label
+
+
+class ReaderChoice(TextChoices):
+    ME = "me", "Me: assigned or claimed"
+    NOBODY = "nobody", "Nobody yet"
+
+
+class Finding(TextChoices):
+    """What is known of a case once it was read."""
+
+    DISAGREEMENT = "disagreement", "Reader and second opinion disagree"
+
+
+#: Columns by which each order runs, and its direction; the last one is unique. All have an index that begins with the hospital.
+ORDERS: Mapping[str, tuple[tuple[str, ...], bool]] = {
+    Sort.PRIORITY: (("priority_rank", "created_at", "id"), True),
+    Sort.NEWEST: (("created_at", "id"), False),
+    Sort.OLDEST: (("created_at", "id"), True),
+    Sort.NAME: (("patient_name_key", "id"), True),
+}
+
+CHOICES: Mapping[str, type[TextChoices]] = {
+    "status": Scope,
+    "priority": Priority,
+    "reader": ReaderChoice,
+    "pcr": PcrChoice,
+    "opinion": OpinionState,
+    "case": Finding,
+    "sort": Sort,
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class WorklistFilter:
+    """What the list is narrowed to, and its order. It names no patient, so it may stand in an address and be saved."""
+
+    status: str = Scope.ALL
+    priority: str = ""
+    reader: str = ""
+    pcr: str = ""
+    opinion: str = ""
+    case: str = ""
+    site: int | None = None
+    sort: str = Sort.NEWEST
+
+    @classmethod
+    def of(cls, query: Mapping[str, Any]) -> WorklistFilter:
+        """What an address or a saved filter asks for; a choice that does not exist narrows nothing."""
+        known = {
+            name: value for name, values in CHOICES.items() if (value := query.get(name)) in values.values
+        }
+        site = str(query.get("site") or "")
+        return cls(**known, site=int(site) if site.isascii() and site.isdigit() and len(site) < 10 else None)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """For an address: what differs from no filter at all, in one order."""
+        return {
+            field.name: str(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if getattr(self, field.name) != field.default
+        }
+
+    @property
+    def is_probed(self) -> bool:
+        """Whether a row is judged by other tables than its own."""
+        return bool(self.opinion or self.case)
+
+
+#: The views that everybody has: key, name, what it narrows to.
+VIEWS: Mapping[str, tuple[str, WorklistFilter]] = {
+    "open": ("To read", WorklistFilter(status=Scope.OPEN, sort=Sort.PRIORITY)),
+    "mine": ("Mine", WorklistFilter(status=Scope.OPEN, reader=ReaderChoice.ME, sort=Sort.PRIORITY)),
+    "stat": ("Stat", WorklistFilter(status=Scope.OPEN, priority=Priority.STAT, sort=Sort.OLDEST)),
+    "pcr": ("Waiting for PCR", WorklistFilter(status=Scope.OPEN, pcr=PcrChoice.NONE, sort=Sort.PRIORITY)),
+    "refused": (
+        "AI refused",
+        WorklistFilter(status=Scope.OPEN, opinion=OpinionState.REFUSED, sort=Sort.PRIORITY),
+    ),
+    "disagreement": ("Disagreement", WorklistFilter(case=Finding.DISAGREEMENT)),
+    "all": ("All", WorklistFilter()),
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks, what is needed of them for every list, asked for once."""
+
+    user: User
+    sites: tuple[int, ...]
+    claimed: tuple[uuid.UUID, ...]
+
+    @classmethod
+    def of(cls, user: User) -> Viewer:
+        if not user.is_authenticated or not user.is_active:
+            return cls(user, (), ())
+        sites = Membership.objects.filter(user=user).order_by("site_id").values_list("site_id", flat=True)
+        return cls(user, tuple(sites), tuple(own_claims(user).values_list("study_id", flat=True)))
+
+
+def own_claims(user: User) -> QuerySet[Claim]:
+    from django.utils import timezone
+
+    return Claim.objects.filter(holder=user, expires_at__gt=timezone.now())
+
+
+Narrow = Callable[[QuerySet[Study]], QuerySet[Study]]
+
+
+def matching(viewer: Viewer, narrow: WorklistFilter, words: Sequence[Q] = ()) -> list[QuerySet[Study]]:
+    """The studies that ``narrow`` and every word let through, for each hospital of the viewer that it names."""
+    sites = [site for site in viewer.sites if narrow.site in (None, site)]
+    return [_narrowed(Study.objects.filter(*words, site_id=site), viewer, narrow) for site in sites]
+
+
+def _narrowed(studies: QuerySet[Study], viewer: Viewer, narrow: WorklistFilter) -> QuerySet[Study]:
+    match narrow.status:
+        case Scope.OPEN:
+            studies = studies.filter(status__in=OPEN_STATUSES)
+        case Scope.READ:
+            studies = studies.filter(status=StudyStatus.READ)
+    if narrow.priority:
+        studies = studies.filter(priority=narrow.priority, priority_rank=_RANKS[narrow.priority])
+    match narrow.reader:
+        case ReaderChoice.ME:
+            studies = studies.filter(Q(assigned_to=viewer.user) | Q(pk__in=viewer.claimed))
+        case ReaderChoice.NOBODY:
+            studies = studies.filter(assigned_to__isnull=True)
+    if narrow.pcr:
+        studies = studies.filter(pcr_state="" if narrow.pcr == PcrChoice.NONE else narrow.pcr)
+    if narrow.opinion:
+        studies = studies.filter(policies.ai_shown_to(viewer.user), opinion_state=narrow.opinion)
+    if narrow.case:
+        overridden = Review.objects.filter(
+            study=OuterRef("pk"), decision=Decision.OVERRIDE, followed_by__isnull=True
+        )
+        studies = studies.filter(Exists(overridden), policies.ai_shown_to(viewer.user))
+    return studies
+
+
+_RANKS = {Priority.STAT: 0, Priority.URGENT: 1, Priority.ROUTINE: 2}
+
+
+# Searching
+
+
+def search_conditions(viewer: Viewer, query: str) -> list[Q]:
+    """One condition for each word of ``query``: it begins a part of the patient's name, the record number or the accession
+    number, or is the study's UID.
+
+    Rare words are looked up first, here: the database then starts from their few studies. What a frequent one matches is
+    left to the list's own order, in which the first matches come soon.
+    """
+    words = list(dict.fromkeys(query.replace("\x00", "").replace(",", " ").split()))[:MOST_WORDS]
+    return [_word_condition(viewer, word) for word in words]
+
+
+def _word_condition(viewer: Viewer, word: str) -> Q:
+    patients = patients_with_word(viewer.sites, word)
+    studies = Study.objects.filter(
+        Q(accession_key__has_prefix=word.lower()) & ~Q(accession_key="") | Q(study_instance_uid=word),
+        site_id__in=viewer.sites,
+    )
+    if patients is None:
+        return Q(pk__in=list(studies.values_list("pk", flat=True)[:MOST_CANDIDATES]))
+    few_patients = list(patients[: MOST_CANDIDATES + 1])
+    few_studies = list(studies.values_list("pk", flat=True)[: MOST_CANDIDATES + 1])
+    of_patients = (
+        Q(patient_id__in=set(few_patients))
+        if len(few_patients) <= MOST_CANDIDATES
+        else Q(patient_id__in=patients)
+    )
+    if not few_studies:
+        return of_patients
+    own = Q(pk__in=few_studies) if len(few_studies) <= MOST_CANDIDATES else Q(pk__in=studies.values("pk"))
+    return of_patients | own
+
+
+def patients_with_word(sites: Sequence[int], word: str) -> Any | None:
+    """The keys of the patients of whom a term begins with ``word``; ``None`` when the word holds no letter and no digit."""
+    key = search_word(word)
+    if not key:
+        return None
+    return PatientTerm.objects.filter(site_id__in=sites, term__has_prefix=key).values_list(
+        "patient_id", flat=True
+    )
+
+
+# Pages
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ListPage:
+    """The keys of one page, in order. ``after`` and ``before`` name where the neighbouring pages begin; empty: there is none."""
+
+    keys: tuple[uuid.UUID, ...]
+    after: str
+    before: str
+
+
+def list_page(
+    viewer: Viewer,
+    narrow: WorklistFilter,
+    words: Sequence[Q] = (),
+    *,
+    after: str = "",
+    before: str = "",
+    size: int = PAGE_SIZE,
+) -> ListPage:
+    """The page that begins after the place ``after``, ends before the place ``before``, or is the first.
+
+    A place that names nothing (any more) gives the first page.
+    """
+    columns, ascending = ORDERS[narrow.sort]
+    place = _place(viewer, narrow.sort, after or before)
+    backwards = bool(before and not after and place)
+    rows = _rows(matching(viewer, narrow, words), columns, ascending != backwards, place, size + 1)
+    has_more = len(rows) > size
+    rows = rows[:size]
+    if backwards:
+        rows.reverse()
+    has_next, has_previous = (True, has_more) if backwards else (has_more, bool(place))
+    return ListPage(
+        keys=tuple(row[-1] for row in rows),
+        after=_cursor(narrow.sort, rows[-1]) if rows and has_next else "",
+        before=_cursor(narrow.sort, rows[0]) if rows and has_previous else "",
+    )
+
+
+def _rows(
+    by_site: Sequence[QuerySet[Study]],
+    columns: tuple[str, ...],
+    ascending: bool,
+    place: Sequence[Any] | None,
+    most: int,
+) -> list[tuple[Any, ...]]:
+    order = [column if ascending else f"-{column}" for column in columns]
+    if place:
+        values = [
+            Value(value, output_field=Study._meta.get_field(column))
+            for column, value in zip(columns, place, strict=True)
+        ]
+        beyond = RowComparison([F(column) for column in columns], ">" if ascending else "<", values)
+        by_site = [studies.filter(beyond) for studies in by_site]
+    if not by_site:
+        return []
+    if len(by_site) == 1:
+        return list(by_site[0].order_by(*order).values_list(*columns)[:most])
+    # The first rows of each hospital, and of these the first: sorting what an index has sorted is for few rows alone.
+    firsts = [
+        Study.objects.filter(pk__in=studies.order_by(*order).values("pk")[:most]).values_list(*columns)
+        for studies in by_site
+    ]
+    return list(firsts[0].union(*firsts[1:], all=True).order_by(*order)[:most])
+
+
+def _cursor(sort: str, row: Sequence[Any]) -> str:
+    """The place of a row, for an address. A name does not belong there: the row's key stands for it."""
+    if sort == Sort.NAME:
+        return str(row[-1])
+    return "~".join(value.isoformat() if isinstance(value, dt.datetime) else str(value) for value in row)
+
+
+def _place(viewer: Viewer, sort: str, cursor: str) -> list[Any] | None:
+    if not cursor:
+        return None
+    columns, _ = ORDERS[sort]
+    if sort == Sort.NAME:
+        return _place_of(viewer, sort, cursor)
+    parts = cursor.split("~")
+    if len(parts) != len(columns):
+        return None
+    try:
+        values = [
+            Study._meta.get_field(column).to_python(part) for column, part in zip(columns, parts, strict=True)
+        ]
+    except ValidationError:
+        return None
+    return None if None in values or any(_is_naive(value) for value in values) else values
+
+
+def _is_naive(value: Any) -> bool:
+    return isinstance(value, dt.datetime) and value.tzinfo is None
+
+
+def _place_of(viewer: Viewer, sort: str, key: str | uuid.UUID) -> list[Any] | None:
+    """Where the study with this key stands now."""
+    try:
+        found = Study.objects.filter(pk=key, site_id__in=viewer.sites).values_list(*ORDERS[sort][0]).first()
+    except ValidationError:
+        return None
+    return list(found) if found else None
+
+
+def next_case(
+    user: User, narrow: WorklistFilter, study_id: uuid.UUID, query: str = "", *, backwards: bool = False
+) -> uuid.UUID | None:
+    """The study after (or before) this one in the list, whether this one is still in it or not; ``None`` at its end.
+
+    Studies that somebody else is reading now are passed over.
+    """
+    viewer = Viewer.of(user)
+    place = _place_of(viewer, narrow.sort, study_id)
+    if place is None:
+        return None
+    columns, ascending = ORDERS[narrow.sort]
+    by_site = [
+        studies.exclude(pk=study_id).filter(~Exists(claimed_by_others(user)))
+        for studies in matching(viewer, narrow, search_conditions(viewer, query))
+    ]
+    rows = _rows(by_site, columns, ascending != backwards, place, 1)
+    return rows[0][-1] if rows else None
+
+
+def claimed_by_others(user: User) -> QuerySet[Claim]:
+    from django.utils import timezone
+
+    return Claim.objects.filter(study=OuterRef("pk"), expires_at__gt=timezone.now()).exclude(holder=user)
+
+
+# Counts
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Count:
+    """``number`` is exact unless ``is_more``."""
+
+    number: int
+    is_more: bool
+
+    def __str__(self) -> str:
+        return f"{self.number}+" if self.is_more else str(self.number)
+
+
+def counts(viewer: Viewer, asked: Mapping[str, tuple[WorklistFilter, Sequence[Q]]]) -> dict[str, Count]:
+    """How many studies each of ``asked`` holds, all in one query."""
+    if not viewer.sites or not asked:
+        return dict.fromkeys(asked, Count(0, is_more=False))
+    most = {key: _most(narrow, words) for key, (narrow, words) in asked.items()}
+    parts = {
+        f"c{index}_{site}": CappedCount(studies.order_by().values("pk")[: most[key] + 1])
+        for index, (key, (narrow, words)) in enumerate(asked.items())
+        for site, studies in enumerate(matching(viewer, narrow, words))
+    }
+    if not parts:
+        return dict.fromkeys(asked, Count(0, is_more=False))
+    found = User.objects.filter(pk=viewer.user.pk).values(**parts).get()
+    totals = {
+        # ``None`` is what Django gives for a condition that can hold for nothing.
+        key: sum(number or 0 for name, number in found.items() if name.startswith(f"c{index}_"))
+        for index, key in enumerate(asked)
+    }
+    return {key: Count(min(total, most[key]), is_more=total > most[key]) for key, total in totals.items()}
+
+
+def _most(narrow: WorklistFilter, words: Sequence[Q]) -> int:
+    return MOST_COUNTED_SLOWLY if words or narrow.is_probed else MOST_COUNTED
+
+
+def new_since(
+    viewer: Viewer, narrow: WorklistFilter, words: Sequence[Q], since: dt.datetime
+) -> tuple[WorklistFilter, list[Q]]:
+    """What ``counts`` is asked for to know how many studies came into the list since then."""
+    return narrow, [*words, Q(created_at__gt=since)]
