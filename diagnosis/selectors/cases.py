@@ -7,7 +7,18 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, TextChoices
+from django.db.models import (
+    Case,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    TextChoices,
+    Value,
+    When,
+)
 from django.utils import timezone
 
 from diagnosis import policies
@@ -20,6 +31,7 @@ from diagnosis.models import (
     DiscrepancyState,
     LabResult,
     PcrResult,
+    Priority,
     SecondRead,
     SecondReadState,
     Study,
@@ -72,6 +84,16 @@ def pcr_that_counts(study: Study, rules: CaseRules) -> LabResult | None:
         patient=study.patient_id, collected_at__range=pcr_window(study, rules)
     ).order_by("-collected_at", "-id")
     return min(results, key=lambda result: _COUNTS.index(PcrResult(result.result)), default=None)
+
+
+PRIORITY_RANK = Case(
+    When(study__priority=Priority.STAT, then=Value(0)),
+    When(study__priority=Priority.URGENT, then=Value(1)),
+    default=Value(2),
+    output_field=IntegerField(),
+)
+URGENCY = (PRIORITY_RANK, F("cause_rank"), F("requested_at"), F("pk"))
+"""Most urgent first: stat before urgent before routine, then conflicts before wishes before draws, then the oldest."""
 
 
 class CaseState(TextChoices):

@@ -10,13 +10,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, F, IntegerField, Value, When
 from django.utils import timezone
 
 from diagnosis.models import (
     AuditAction,
     CaseRules,
-    Priority,
     SecondRead,
     SecondReadCause,
     SecondReadCauseKind,
@@ -26,6 +24,7 @@ from diagnosis.models import (
     Site,
     User,
 )
+from diagnosis.selectors.cases import URGENCY
 from diagnosis.services.accounts import system_user
 from diagnosis.services.audit import audit_record
 from diagnosis.services.case_rules import CAUSE_RANK
@@ -33,15 +32,6 @@ from diagnosis.services.case_transitions import SecondReadEvent, second_read_nex
 
 HELD_FOR = dt.timedelta(hours=1)
 """A second read that is taken and not given goes back to the queue."""
-
-PRIORITY_RANK = Case(
-    When(study__priority=Priority.STAT, then=Value(0)),
-    When(study__priority=Priority.URGENT, then=Value(1)),
-    default=Value(2),
-    output_field=IntegerField(),
-)
-URGENCY = (PRIORITY_RANK, F("cause_rank"), F("requested_at"), F("pk"))
-"""Most urgent first: stat before urgent before routine, then conflicts before wishes before draws, then the oldest."""
 
 
 def draw_of(study_id: uuid.UUID) -> float:
