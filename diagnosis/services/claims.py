@@ -125,7 +125,7 @@ def claim_require_free(*, actor: User, study: Study) -> None:
     """For the acts of a reader, in their transaction. Raises ``Conflict`` while somebody else's claim runs."""
     claim = _locked(study)
     if claim is not None and claim.is_running and claim.holder_id != actor.pk:
-        raise _held_by(claim, "Nothing was signed: wait until the claim has ended, or ask an administrator.")
+        raise _held_by(claim, "Nothing of yours was stored: wait until the claim has ended, or ask an administrator.")
 
 
 @transaction.atomic

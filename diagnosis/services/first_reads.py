@@ -28,6 +28,7 @@ from diagnosis.selectors.studies import (
     studies_with_opinion,
 )
 from diagnosis.services.audit import audit_record
+from diagnosis.services.claims import claim_require_free
 
 IMAGES_CAME = "Images were added to this study while you were reading. Nothing was locked: look at them, then lock your read."
 LOCK_FIRST = "This hospital reads first: lock your own label and how sure you are before anything else. Nothing was signed."
@@ -51,6 +52,7 @@ def first_read_lock(
     study, reading = _locked(actor, study)
     if reading.is_closed:
         raise _signed_already(study, "Your read was not locked")
+    claim_require_free(actor=actor, study=study)
     if not reading.reads_first:
         raise NotPossible(NOT_READ_FIRST)
     if reading.first_read is not None:

@@ -17,6 +17,7 @@ from diagnosis.selectors.studies import (
     studies_with_opinion,
 )
 from diagnosis.services.audit import audit_record
+from diagnosis.services.claims import claim_release, claim_require_free
 from diagnosis.services.first_reads import LOCK_FIRST, seen_predictions
 from diagnosis.services.predictions import study_apply
 from diagnosis.services.transitions import StudyEvent
@@ -71,6 +72,7 @@ def review_sign(
     previous = current_review(study)
     if study.is_read:
         raise _read_meanwhile(previous)
+    claim_require_free(actor=actor, study=study)
     reading = reading_of(actor, study)
     _first_read_require(reading, study, actor)
     opinion = second_opinion(study)
@@ -123,6 +125,7 @@ def review_sign(
             "possible_labels": list(opinion.possible),
         },
     )
+    claim_release(actor=actor, study=study)
     return review
 
 

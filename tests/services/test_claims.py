@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.models import AuditEvent, Claim, Study
+from diagnosis.selectors.studies import second_opinion
 from diagnosis.services.claims import (
     claim_end,
     claim_release,
@@ -17,7 +18,9 @@ from diagnosis.services.claims import (
     priority_change,
     reader_assign,
 )
-from tests.factories import PatientFactory, StudyFactory
+from diagnosis.services.first_reads import first_read_lock
+from diagnosis.services.reviews import review_sign
+from tests.factories import ImageFactory, PatientFactory, PredictionFactory, StudyFactory
 
 
 @pytest.fixture
@@ -47,9 +50,11 @@ def test_a_claim_lasts_as_long_as_the_hospital_says_and_is_on_record(radiologist
 def test_a_second_radiologist_is_told_who_reads_and_until_when(radiologist, second_radiologist, study, site):
     claim = claim_take(actor=radiologist, study=study)
     until = f"{claim.expires_at.astimezone(site.tzinfo):%H:%M}"
-    with pytest.raises(Conflict, match=f"^Claimed by Rafael Reader until {until}. You can read along"):
+    with pytest.raises(Conflict, match=f"Claimed by Rafael Reader until {until}. You can read along"):
         claim_take(actor=second_radiologist, study=study)
-    with pytest.raises(Conflict, match=f"^Claimed by Rafael Reader until {until}. Nothing was signed"):
+    with pytest.raises(
+        Conflict, match=f"Claimed by Rafael Reader until {until}. Nothing of yours was stored"
+    ):
         claim_require_free(actor=second_radiologist, study=study)
     assert Claim.objects.get().holder == radiologist
 
@@ -62,6 +67,36 @@ def test_nobody_is_held_back_without_a_claim_or_by_the_own_one_or_by_one_that_ra
     claim_require_free(actor=radiologist, study=study)
     expire(study)
     claim_require_free(actor=second_radiologist, study=study)
+
+
+def sign(reader, study):
+    token = second_opinion(study).token
+    return review_sign(actor=reader, study=study, decision="confirm", opinion_token=token)
+
+
+def test_only_the_holder_signs_while_a_claim_runs_and_signing_ends_it(radiologist, second_radiologist, study):
+    PredictionFactory(image=ImageFactory(study=study), done=True)
+    claim_take(actor=radiologist, study=study)
+    with pytest.raises(Conflict, match="Claimed by Rafael Reader until"):
+        sign(second_radiologist, study)
+    assert not study.reviews.exists()
+    sign(radiologist, study)
+    assert not Claim.objects.exists()
+    assert [event.action for event in AuditEvent.objects.order_by("seq")][-2:] == [
+        "review_signed",
+        "claim_released",
+    ]
+
+
+def test_a_first_read_is_not_locked_while_somebody_else_reads(radiologist, second_radiologist, study, site):
+    site.reading_protocol = "read-first"
+    site.save()
+    PredictionFactory(image=ImageFactory(study=study), done=True)
+    claim_take(actor=radiologist, study=study)
+    with pytest.raises(Conflict, match="Claimed by Rafael Reader until"):
+        first_read_lock(
+            actor=second_radiologist, study=study, label="normal", confidence="likely", image_set=""
+        )
 
 
 def test_claiming_again_renews_and_is_not_told_twice(radiologist, study):
