@@ -31,6 +31,7 @@ class ReportDraft(models.Model):
     findings = report_text_field()
     impression = report_text_field()
     comparison = report_text_field()
+    note = report_text_field()
     addendum = report_text_field()
     change_reason = models.CharField(max_length=500, blank=True)
     version = models.PositiveIntegerField(default=1)
