@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from csp.constants import NONE, SELF
+from csp.constants import NONE, SELF, WASM_UNSAFE_EVAL
 
 from cxr_portal.env import BASE_DIR, read_environment
 
@@ -217,7 +217,8 @@ X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
-        "script-src": [SELF],
+        # The decoders of the viewer are WebAssembly: of all that evaluates code this allows them alone.
+        "script-src": [SELF, WASM_UNSAFE_EVAL],
         "style-src": [SELF],
         "img-src": [SELF, "data:", "blob:"],
         "font-src": [SELF],

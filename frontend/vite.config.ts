@@ -1,22 +1,40 @@
 import { defineConfig } from "vite";
 
+const chunks = {
+  entryFileNames: "chunks/[name]-[hash].js",
+  chunkFileNames: "chunks/[name]-[hash].js",
+  assetFileNames: "chunks/[name]-[hash][extname]",
+};
+
 // Entry files keep plain names: Django's static files storage adds the hash, and templates say {% static 'build/main.js' %}.
 // Chunks carry a hash of their own, because other scripts name them.
 export default defineConfig({
   base: "./",
+  resolve: {
+    alias: {
+      // The package names its decoders nowhere, and what it does name brings a whole renderer into the worker.
+      "cornerstone-decoders": new URL(
+        "node_modules/@cornerstonejs/dicom-image-loader/dist/esm/shared/decoders",
+        import.meta.url,
+      ).pathname,
+    },
+  },
   build: {
     outDir: "../static/build",
     emptyOutDir: true,
     // A data: address for a font or a script would need a hole in the content security policy.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // The renderer is one large piece, and only the study page asks for it.
+    chunkSizeWarningLimit: 4000,
     rollupOptions: {
       input: { main: "src/main.ts" },
       output: {
+        ...chunks,
         entryFileNames: "[name].js",
-        chunkFileNames: "chunks/[name]-[hash].js",
-        assetFileNames: "[name][extname]",
+        assetFileNames: (asset) => (asset.names.includes("main.css") ? "[name][extname]" : chunks.assetFileNames),
       },
     },
   },
+  worker: { format: "es", rollupOptions: { output: chunks } },
 });

@@ -97,6 +97,10 @@ class Edges:
     bottom: str = ""
     left: str = ""
 
+    @property
+    def knows_sides(self) -> bool:
+        return bool({"L", "R"} & {self.top, self.right, self.bottom, self.left})
+
 
 def edges(image: Image) -> Edges:
     """Patient Orientation: where the rows run to, and the columns (PS3.3 C.7.6.1.1.1)."""

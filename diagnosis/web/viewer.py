@@ -69,8 +69,11 @@ class ViewerStudy:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
+    """``first`` is the image to begin with; none where there is no picture."""
+
     current: ViewerStudy
     earlier: list[ViewerStudy]
+    first: ViewerImage | None
 
     @property
     def told(self) -> list[dict[str, Any]]:
@@ -81,10 +84,13 @@ class Viewer:
         yield from self.earlier
 
 
-def viewer_of(user: User, study: Study) -> Viewer:
+def viewer_of(user: User, study: Study, first: Image | None) -> Viewer:
     """The images of ``study`` and of the patient's earlier studies, as far as there are pictures of them."""
-    earlier = earlier_studies(user, study)[:MOST_EARLIER]
-    return Viewer(_shown(study), [_shown(other) for other in earlier])
+    current = _shown(study)
+    earlier = [_shown(other) for other in earlier_studies(user, study)[:MOST_EARLIER]]
+    return Viewer(
+        current, earlier, next((image for image in current.images if first and image.image == first), None)
+    )
 
 
 def _shown(study: Study) -> ViewerStudy:

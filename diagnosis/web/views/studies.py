@@ -29,6 +29,7 @@ from diagnosis.web.panels import StudyPanels, entry_forms, first_read_form, revi
 from diagnosis.web.params import uuids
 from diagnosis.web.requests import PersonRequest
 from diagnosis.web.timeline import timeline_items
+from diagnosis.web.viewer import viewer_of
 
 
 @require_safe
@@ -174,6 +175,7 @@ def _page(request: PersonRequest, study: Study, panels: StudyPanels, *, status: 
     context = {
         **_live(request.user, study, panels),
         "shown": shown,
+        "viewer": viewer_of(request.user, study, shown.image if shown else None),
         "priority_chip": priority_chip(study),
         "entry_forms": entry_forms(request.user, study.patient),
         "outcomes": outcomes_take(request),
