@@ -22,12 +22,17 @@ from diagnosis.models import (
     User,
 )
 from diagnosis.models.report_text import BLANK
+from diagnosis.selectors.cases import hides_read
 from diagnosis.selectors.studies import current_review, reader_labels, studies_with_opinion
 from diagnosis.services.audit import audit_record
+from diagnosis.services.second_reads import review_signed_check
 from diagnosis.services.signing import signature_require
 
 #: The sections of a report, in the order in which they are read.
 SECTIONS = ("comparison", "findings", "impression")
+
+#: What a draft keeps.
+DRAFT_TEXTS = (*SECTIONS, "note", "addendum", "change_reason")
 
 CHANGED_ELSEWHERE = (
     "This draft was changed in another window. Nothing was overwritten: choose which text to keep."
@@ -58,7 +63,7 @@ def report_draft_save(
 ) -> ReportDraft:
     """Keep what ``author`` has typed so far; ``version`` is that of the draft on screen, 0 where there was none.
 
-    ``texts`` are any of findings, impression, comparison, addendum and change_reason; the others stay. Raises
+    ``texts`` are any of ``DRAFT_TEXTS``; the others stay. Raises
     ``DraftChanged`` when another window saved meanwhile, ``ValidationError`` for a text that is too long.
     Drafts are not on record: they are nobody's word until they are signed.
     """
@@ -89,8 +94,7 @@ def _apply(draft: ReportDraft, *, kind: str, basis: Review | None, texts: Mappin
 
 def draft_has_text(draft: ReportDraft) -> bool:
     """Whether anything would be lost with it."""
-    texts = (*(getattr(draft, section) for section in SECTIONS), draft.addendum, draft.change_reason)
-    return any(text.strip() for text in texts)
+    return any(getattr(draft, name).strip() for name in DRAFT_TEXTS)
 
 
 @transaction.atomic
@@ -139,6 +143,7 @@ def review_addend(
     Raises ``Conflict`` when a newer version was signed meanwhile, ``ValidationError`` with field errors.
     """
     signature_require(actor=actor, study=study, password=signing_password)
+    _report_require_shown(actor, study)
     texts = report_texts_require(addendum=addendum)
     if not texts["addendum"]:
         raise ValidationError({"addendum": "Write what you want to add."})
@@ -170,6 +175,7 @@ def review_correct(
     where the actor has not been shown what the corrected read was based on.
     """
     signature_require(actor=actor, study=study, password=signing_password)
+    _report_require_shown(actor, study)
     if not policies.may_see_ai(actor, study):
         raise NotPossible("Read this study yourself before you correct its report.")
     texts = report_texts_require(
@@ -204,6 +210,13 @@ def review_correct(
         if not any(getattr(review, name) != getattr(previous, name) for name in CORRECTED):
             raise ValidationError("Nothing differs from the signed version. Change what is wrong, then sign.")
         return _sign(review, previous, AuditAction.REPORT_CORRECTED, draft_version)
+
+
+def _report_require_shown(actor: User, study: Study) -> None:
+    if hides_read(actor, study):
+        raise NotPossible(
+            "The report is hidden from you while you can read this study second. Read it first."
+        )
 
 
 #: What a correction may change.
@@ -265,4 +278,5 @@ def _sign(review: Review, previous: Review, action: AuditAction, draft_version: 
             "label": review.label,
         },
     )
+    review_signed_check(actor=review.reader, review=review)
     return review
