@@ -14,6 +14,8 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from diagnosis.models import (
+    FirstRead,
+    FirstReadImage,
     HeldFile,
     Image,
     IncomingFile,
@@ -21,6 +23,7 @@ from diagnosis.models import (
     Membership,
     ModelPicture,
     ModelVersion,
+    OpinionReveal,
     Patient,
     Prediction,
     ReportText,
@@ -31,6 +34,7 @@ from diagnosis.models import (
     SymptomNote,
     User,
 )
+from diagnosis.selectors.reading import image_set_of
 from ml.imaging import render_jpeg, render_png
 
 LABELS = [
@@ -217,6 +221,32 @@ class PredictionFactory(factory.django.DjangoModelFactory):
     queued_at = factory.LazyFunction(timezone.now)
 
 
+class FirstReadFactory(factory.django.DjangoModelFactory):
+    """A locked read of all images of a study; ``FirstReadFactory(revealed=True)`` was shown the second opinion."""
+
+    class Meta:
+        model = FirstRead
+        skip_postgeneration_save = True
+
+    study = factory.SubFactory(StudyFactory)
+    reader = factory.SubFactory(UserFactory)
+    label = "normal"
+    label_display = "Normal"
+    confidence = "likely"
+    protocol = "read-first"
+    image_set = factory.LazyAttribute(lambda read: image_set_of(read.study.images.all()))
+
+    @factory.post_generation
+    def image_rows(self, create: bool, extracted: None) -> None:
+        for image in self.study.images.filter(not_analysed_code=""):
+            FirstReadImage.objects.create(first_read=self, image=image)
+
+    @factory.post_generation
+    def revealed(self, create: bool, extracted: bool | None) -> None:
+        if extracted:
+            OpinionReveal.objects.create(first_read=self, seen_predictions=[])
+
+
 class LabResultFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = LabResult
@@ -272,6 +302,7 @@ def npy(array: np.ndarray) -> bytes:
 __all__ = [
     "LABELS",
     "PASSWORD",
+    "FirstReadFactory",
     "HeldFileFactory",
     "ImageFactory",
     "IncomingFileFactory",

@@ -164,8 +164,8 @@ class UserAdmin(AccountPermissions, DjangoUserAdmin):
 
 @admin.register(Site)
 class SiteAdmin(AccountPermissions, admin.ModelAdmin):
-    list_display = ("name", "time_zone")
-    fields = ("name", "time_zone")
+    list_display = ("name", "time_zone", "reading_protocol")
+    fields = ("name", "time_zone", "reading_protocol", "opinion_for_others")
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Site]:

@@ -8,6 +8,7 @@ from django.db import transaction
 from diagnosis import policies
 from diagnosis.models import (
     AuditAction,
+    FirstRead,
     Image,
     IncomingFile,
     LabResult,
@@ -21,7 +22,9 @@ from diagnosis.models import (
 )
 from diagnosis.services.audit import audit_record
 
-ClinicalRecord = Patient | Study | Image | Prediction | Review | LabResult | SymptomNote | IncomingFile
+ClinicalRecord = (
+    Patient | Study | Image | Prediction | FirstRead | Review | LabResult | SymptomNote | IncomingFile
+)
 
 
 @transaction.atomic
@@ -43,7 +46,7 @@ def _belongs_to(record: ClinicalRecord) -> tuple[Site, Patient | None, AuditActi
             return record.patient.site, record.patient, AuditAction.PATIENT_VIEWED
         case Study():
             return record.site, record.patient, AuditAction.STUDY_VIEWED
-        case Image() | Review():
+        case Image() | FirstRead() | Review():
             return record.study.site, record.study.patient, AuditAction.STUDY_VIEWED
         case Prediction():
             return record.image.study.site, record.image.study.patient, AuditAction.STUDY_VIEWED

@@ -10,7 +10,17 @@ from diagnosis.models import AuditEvent, OutboxMessage
 from tests.admin.conftest import list_of, make_records, page_of
 from tests.factories import PatientFactory
 
-CLINICAL = ["patient", "study", "image", "prediction", "review", "labresult", "symptomnote", "incomingfile"]
+CLINICAL = [
+    "patient",
+    "study",
+    "image",
+    "prediction",
+    "firstread",
+    "review",
+    "labresult",
+    "symptomnote",
+    "incomingfile",
+]
 SCOPED = [*CLINICAL, "heldfile", "auditevent", "pacsretrieval"]
 READ_ONLY = [*SCOPED, "modelversion", "outboxmessage"]
 
