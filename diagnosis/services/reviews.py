@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.models import AuditAction, Decision, FirstRead, OverrideReason, Review, Study, User
 from diagnosis.selectors.reading import Reading, reading_of
@@ -20,6 +21,9 @@ from diagnosis.services.audit import audit_record
 from diagnosis.services.claims import claim_release, claim_require_free
 from diagnosis.services.first_reads import LOCK_FIRST, seen_predictions
 from diagnosis.services.predictions import study_apply
+from diagnosis.services.reports import report_draft_settle, report_texts_require
+from diagnosis.services.second_reads import review_signed_check
+from diagnosis.services.signing import signature_require
 from diagnosis.services.transitions import StudyEvent
 
 OPINION_CHANGED = (
@@ -41,7 +45,14 @@ def _read_meanwhile(review: Review | None) -> Conflict:
     )
 
 
-@transaction.atomic
+def _waits_for_second_reader(study: Study) -> Conflict:
+    first = Review.objects.select_related("reader").filter(study=study).latest("signed_at")
+    return Conflict(
+        f"{first.reader.display_name} signed this study first, and a second reader is wanted. Your read was not signed, and "
+        "theirs is hidden from you: reload the page to take the second read, or to see theirs."
+    )
+
+
 def review_sign(
     *,
     actor: User,
@@ -54,6 +65,8 @@ def review_sign(
     findings: str = "",
     impression: str = "",
     comparison: str = "",
+    draft_version: int | None = None,
+    signing_password: str = "",
 ) -> Review:
     """Sign a read of ``study``; it is never edited afterwards.
 
@@ -65,13 +78,41 @@ def review_sign(
     ``opinion_token`` is ``SecondOpinion.token`` of what the reader had on screen. ``label`` may be left out when
     confirming. Raises ``Conflict`` when somebody else signed meanwhile, images were added or the opinion changed,
     ``ValidationError`` with field errors, ``NotPossible`` when the decision does not fit.
+
+    ``draft_version`` is that of the reader's draft on screen, which ends with the signature; ``signing_password`` is asked
+    for where the site wants it.
     """
-    policies.require(actor, policies.Act.SIGN_REVIEW, study.site)
+    signature_require(actor=actor, study=study, password=signing_password)
+    texts = report_texts_require(note=note, findings=findings, impression=impression, comparison=comparison)
+    with transaction.atomic():
+        review = _sign(
+            actor=actor,
+            study=study,
+            decision=decision,
+            opinion_token=opinion_token,
+            label=label,
+            reason=reason,
+            texts=texts,
+        )
+        report_draft_settle(author=actor, study=study, version=draft_version)
+    return review
+
+
+def _sign(
+    *,
+    actor: User,
+    study: Study,
+    decision: str,
+    opinion_token: str,
+    label: str,
+    reason: str,
+    texts: Mapping[str, str],
+) -> Review:
     Study.objects.select_for_update().get(pk=study.pk)
     study = studies_with_opinion(Study.objects.filter(pk=study.pk), viewer=actor).get()
     previous = current_review(study)
     if study.is_read:
-        raise _read_meanwhile(previous)
+        raise _read_meanwhile(previous) if previous else _waits_for_second_reader(study)
     claim_require_free(actor=actor, study=study)
     reading = reading_of(actor, study)
     _first_read_require(reading, study, actor)
@@ -84,7 +125,7 @@ def review_sign(
         raise ValidationError({"reason": "Choose why you override the second opinion."})
     if decision != Decision.OVERRIDE and reason:
         raise ValidationError({"reason": "A reason belongs to an override alone. Leave it empty."})
-    if (reason == OverrideReason.OTHER or label == "other_finding") and not note.strip():
+    if (reason == OverrideReason.OTHER or label == "other_finding") and not texts["note"]:
         raise ValidationError({"note": "Write in the note what you found."})
     review = Review(
         study=study,
@@ -96,10 +137,7 @@ def review_sign(
         label=label,
         label_display=labels[label],
         reason=reason,
-        note=note.strip(),
-        findings=findings.strip(),
-        impression=impression.strip(),
-        comparison=comparison.strip(),
+        **texts,
         seen_predictions=seen_predictions(opinion),
     )
     review.full_clean(validate_unique=False, validate_constraints=False)
@@ -126,6 +164,7 @@ def review_sign(
         },
     )
     claim_release(actor=actor, study=study)
+    review_signed_check(actor=actor, review=review)
     return review
 
 
