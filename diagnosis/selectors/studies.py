@@ -36,6 +36,7 @@ from diagnosis.models import (
     SymptomNote,
     User,
 )
+from diagnosis.selectors.cases import hidden_read
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -206,8 +207,12 @@ def studies_with_opinion(studies: QuerySet[Study], *, viewer: User | None) -> Qu
 
 
 def reviews_shown(reviews: QuerySet[Review], *, viewer: User | None) -> QuerySet[Review]:
-    """``reviews``, oldest first; of those without ``ai_shown`` decision, reason and what was seen tell of the network."""
-    rows = reviews.select_related("reader", "first_read__reveal").order_by("signed_at", "id")
+    """``reviews``, oldest first; of those without ``ai_shown`` decision, reason and what was seen tell of the network.
+
+    Left out is the read of a study that ``viewer`` may still read second (``cases.hidden_read``).
+    """
+    rows = reviews.exclude(hidden_read(viewer, "study__"))
+    rows = rows.select_related("reader", "first_read__reveal").order_by("signed_at", "id")
     return with_ai_shown(rows, viewer=viewer, path="study__")
 
 

@@ -23,6 +23,7 @@ from diagnosis.models import (
     User,
 )
 from diagnosis.services.audit import audit_record
+from diagnosis.services.discrepancies import late_pcr_check, studies_lock
 
 
 @transaction.atomic
@@ -37,7 +38,10 @@ def lab_result_add(
     ct_value: Decimal | None = None,
     laboratory: str = "",
 ) -> LabResult:
-    """Add a PCR result. Raises ``ValidationError`` with field errors, for example for a date in the future."""
+    """Add a PCR result, and compare it with the reads that were signed without it.
+
+    Raises ``ValidationError`` with field errors, for example for a date in the future.
+    """
     policies.require(actor, policies.Act.ADD_LAB_RESULT, patient.site)
     lab_result = LabResult(
         patient=patient,
@@ -50,6 +54,7 @@ def lab_result_add(
         entered_by=actor,
     )
     lab_result.full_clean()
+    studies = studies_lock(patient)
     lab_result.save(force_insert=True)
     audit_record(
         actor=actor,
@@ -59,6 +64,7 @@ def lab_result_add(
         target=lab_result,
         details={"result": lab_result.result},
     )
+    late_pcr_check(actor=actor, lab_result=lab_result, studies=studies)
     return lab_result
 
 

@@ -19,6 +19,7 @@ from diagnosis.models import AuditAction, Image, ModelVersion, Prediction, Predi
 from diagnosis.services import transitions
 from diagnosis.services.audit import audit_record
 from diagnosis.services.outbox import message_enqueue
+from diagnosis.services.second_reads import late_opinion_check
 from diagnosis.services.transitions import PredictionEvent, StudyEvent
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ def prediction_record(*, actor: User, prediction: Prediction, output: ModelOutpu
     )
     if recorded:
         _study_settle(prediction.image.study)
+        late_opinion_check(actor=actor, study=prediction.image.study)
         _audit(
             actor,
             AuditAction.ANALYSIS_DONE,
@@ -187,6 +189,7 @@ def prediction_refuse(*, actor: User, prediction: Prediction, code: str, reason:
     recorded = _finish(prediction, PredictionEvent.REFUSE, reason=reason[:500], refusal_code=code[:64])
     if recorded:
         _study_settle(prediction.image.study)
+        late_opinion_check(actor=actor, study=prediction.image.study)
         _audit(actor, AuditAction.ANALYSIS_REFUSED, prediction, code=code)
     return recorded
 
@@ -198,6 +201,7 @@ def prediction_fail(*, actor: User, prediction: Prediction, reason: str) -> bool
     recorded = _finish(prediction, PredictionEvent.FAIL, reason=reason[:500])
     if recorded:
         _study_settle(prediction.image.study)
+        late_opinion_check(actor=actor, study=prediction.image.study)
         _audit(actor, AuditAction.ANALYSIS_FAILED, prediction, attempts=prediction.attempts)
     return recorded
 

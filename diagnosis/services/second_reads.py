@@ -12,6 +12,7 @@ from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.models import (
     OPEN_STATES,
+    UNREAD_STATES,
     AuditAction,
     CaseRules,
     Confidence,
@@ -26,9 +27,11 @@ from diagnosis.models import (
     SecondReadState,
     SecondReadWaiver,
     Study,
+    StudyStatus,
     User,
 )
 from diagnosis.selectors.cases import hides_read, pcr_that_counts
+from diagnosis.selectors.reading import image_set_of, own_first_read
 from diagnosis.selectors.studies import reader_labels
 from diagnosis.services.audit import audit_record
 from diagnosis.services.case_facts import facts_of, standing_read, whole_study
@@ -51,14 +54,17 @@ READ_ANEW = "This study is to be read anew, because images were added. Read it a
 def review_signed_check(*, actor: User, review: Review) -> None:
     """After ``review`` was signed, in its transaction: withdraw what it makes void, draw, and compare with AI and PCR.
 
-    An addendum is no read of its own and starts nothing.
+    An addendum is no read of its own and starts nothing. A correction is what a second reader, still to come, is compared
+    with: by it nobody gets round a second read.
     """
     if review.kind == ReviewKind.ADDENDUM:
         return
     study = whole_study(review.study)
-    _supersede(actor, review)
     rules = CaseRules.of(study.site_id)
-    if review.kind == ReviewKind.SIGNED:
+    if review.kind == ReviewKind.CORRECTION:
+        SecondRead.objects.filter(study=study, state__in=UNREAD_STATES).update(review=review)
+    else:
+        _supersede(actor, review)
         _draw(actor, study, review, rules)
     conflicts_check(actor=actor, study=study, review=review, rules=rules)
     queue_arrange(site=study.site)
@@ -66,9 +72,11 @@ def review_signed_check(*, actor: User, review: Review) -> None:
 
 def late_opinion_check(*, actor: User, study: Study) -> None:
     """After the network has finished with a study that was read without waiting for it."""
+    if not Study.objects.filter(pk=study.pk, status=StudyStatus.READ).exists():
+        return
     study = whole_study(study)
     review = standing_read(study)
-    if study.is_read and review is not None:
+    if review is not None:
         conflicts_check(actor=actor, study=study, review=review, rules=CaseRules.of(study.site_id))
         queue_arrange(site=study.site)
 
@@ -224,13 +232,7 @@ def second_read_sign(
         raise ValidationError({"note": "Write at most 10,000 characters."})
     if label == "other_finding" and not note.strip():
         raise ValidationError({"note": "Write in the note what you found."})
-    first_read = first_read_keep(
-        actor=actor,
-        study=whole_study(second_read.study),
-        label=label,
-        confidence=confidence,
-        image_set=image_set,
-    )
+    first_read = _own_read(actor, second_read.study, label, confidence, image_set)
     opinion = _opinion(
         actor,
         second_read,
@@ -254,6 +256,23 @@ def second_read_sign(
     )
     queue_arrange(site=second_read.study.site)
     return opinion
+
+
+def _own_read(actor: User, study: Study, label: str, confidence: str, image_set: str) -> FirstRead:
+    """What ``actor`` locks now, or has locked of these images before somebody else signed."""
+    study = whole_study(study)
+    locked = own_first_read(actor, study, image_set_of(study.images.all()))
+    if locked is None:
+        return first_read_keep(
+            actor=actor, study=study, label=label, confidence=confidence, image_set=image_set
+        )
+    if label != locked.label:
+        raise ValidationError(
+            {
+                "label": f"You locked “{locked.label_display}” for these images already. A locked read is never changed."
+            }
+        )
+    return locked
 
 
 @transaction.atomic
