@@ -49,7 +49,7 @@ from diagnosis.models.report_letterhead import ReportLetterhead
 from diagnosis.models.report_text import ReportText
 from diagnosis.models.resumable_upload import ResumableUpload, UploadState
 from diagnosis.models.review import READER_ONLY_LABELS, Decision, OverrideReason, Review, ReviewKind
-from diagnosis.models.saved_filter import MOST_SAVED_FILTERS, DefaultFilter, SavedFilter
+from diagnosis.models.saved_filter import MOST_SAVED_FILTERS, SavedFilter
 from diagnosis.models.second_read import (
     IN_HANDS_STATES,
     OPEN_STATES,
@@ -94,7 +94,6 @@ __all__ = [
     "CriticalState",
     "Decision",
     "DecodeCrash",
-    "DefaultFilter",
     "Discrepancy",
     "DiscrepancyDecision",
     "DiscrepancyMove",

@@ -32,15 +32,3 @@ class SavedFilter(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class DefaultFilter(models.Model):
-    """The view that a person's worklist opens with."""
-
-    user = models.OneToOneField("diagnosis.User", on_delete=models.CASCADE, related_name="default_filter")
-    key = models.CharField(
-        max_length=32, help_text="Of a view that everybody has, or “own-” and the number of a saved one."
-    )
-
-    def __str__(self) -> str:
-        return self.key

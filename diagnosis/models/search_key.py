@@ -5,6 +5,7 @@ Without case, accents and punctuation, so that “muller” and “Müller”, �
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from typing import Any
@@ -41,15 +42,19 @@ def search_word(text: str) -> str:
     return "".join(char for char in _letters(text) if char.isalnum())
 
 
+@functools.lru_cache(maxsize=4096)
+def _component_words(component: str) -> tuple[str, ...]:
+    """A component from each of its parts on: Garcia-Lopez is found by “garcia”, “garcia-lopez” and “lopez”."""
+    found: list[str] = []
+    spelt_out = unicodedata.normalize("NFC", component.casefold()).translate(_SPELT_OUT)
+    for spelling in (component, spelt_out):
+        parts = [part for part in re.split(r"[\W_]+", _letters(spelling)) if part]
+        found += ["".join(parts[first:]) for first in range(len(parts))]
+    return tuple(found)
+
+
 def _words(text: str) -> list[str]:
-    """Each component from each of its parts on: Garcia-Lopez is found by “garcia”, “garcia-lopez” and “lopez”."""
-    found = []
-    for component in re.split(r"[\s^=,]+", text):
-        spelt_out = unicodedata.normalize("NFC", component.casefold()).translate(_SPELT_OUT)
-        for spelling in (component, spelt_out):
-            parts = [part for part in re.split(r"[\W_]+", _letters(spelling)) if part]
-            found += ["".join(parts[first:]) for first in range(len(parts))]
-    return found
+    return [word for component in re.split(r"[\s^=,]+", text) for word in _component_words(component)]
 
 
 def search_terms(*, person_name: str, mrn: str) -> str:

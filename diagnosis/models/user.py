@@ -20,6 +20,13 @@ class User(AbstractUser):
         editable=False,
         help_text="A background process, not a person. It cannot log in.",
     )
+    worklist_view = models.CharField(
+        max_length=32,
+        blank=True,
+        editable=False,
+        help_text="The view that the worklist opens with: the key of one that everybody has, or “own-” and the number of a saved "
+        "one. Empty: the usual one of the role.",
+    )
 
     class Meta(AbstractUser.Meta):
         constraints = [

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from diagnosis.errors import Conflict
-from diagnosis.models import MOST_SAVED_FILTERS, DefaultFilter, SavedFilter, User
+from diagnosis.models import MOST_SAVED_FILTERS, SavedFilter, User
 from diagnosis.services.searches import query_normalise
 
 LONGEST_NAME = 40
@@ -58,7 +58,6 @@ def filter_restore(*, actor: User, saved: SavedFilter) -> SavedFilter:
     return saved
 
 
-@transaction.atomic
 def filter_default(*, actor: User, key: str) -> None:
     """The view that the worklist opens with from now on."""
-    DefaultFilter.objects.update_or_create(user=actor, defaults={"key": key})
+    User.objects.filter(pk=actor.pk).update(worklist_view=key)

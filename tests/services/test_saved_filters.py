@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from diagnosis.errors import Conflict
-from diagnosis.models import MOST_SAVED_FILTERS, DefaultFilter, SavedFilter
+from diagnosis.models import MOST_SAVED_FILTERS, SavedFilter
 from diagnosis.services.saved_filters import filter_default, filter_delete, filter_restore, filter_save
 
 
@@ -62,4 +62,5 @@ def test_nobody_deletes_or_restores_what_is_somebody_elses(radiologist, second_r
 def test_the_default_is_the_last_one_that_was_chosen(radiologist):
     filter_default(actor=radiologist, key="stat")
     filter_default(actor=radiologist, key="mine")
-    assert DefaultFilter.objects.get().key == "mine"
+    radiologist.refresh_from_db()
+    assert radiologist.worklist_view == "mine"
