@@ -10,11 +10,12 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextChoices, Value
+from django.utils import timezone
 
 from diagnosis import policies
 from diagnosis.models import (
@@ -148,27 +149,24 @@ VIEWS: Mapping[str, tuple[str, WorklistFilter]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks, what is needed of them for every list, asked for once."""
+    """Who looks, and at which hospitals."""
 
     user: User
     sites: tuple[int, ...]
-    claimed: tuple[uuid.UUID, ...]
 
     @classmethod
     def of(cls, user: User) -> Viewer:
         if not user.is_authenticated or not user.is_active:
-            return cls(user, (), ())
-        sites = Membership.objects.filter(user=user).order_by("site_id").values_list("site_id", flat=True)
-        return cls(user, tuple(sites), tuple(own_claims(user).values_list("study_id", flat=True)))
+            return cls(user, ())
+        return cls.at(user, Membership.objects.filter(user=user))
+
+    @classmethod
+    def at(cls, user: User, memberships: Iterable[Membership]) -> Viewer:
+        return cls(user, tuple(sorted(membership.site_id for membership in memberships)))
 
 
-def own_claims(user: User) -> QuerySet[Claim]:
-    from django.utils import timezone
-
-    return Claim.objects.filter(holder=user, expires_at__gt=timezone.now())
-
-
-Narrow = Callable[[QuerySet[Study]], QuerySet[Study]]
+def running_claims() -> QuerySet[Claim]:
+    return Claim.objects.filter(expires_at__gt=timezone.now())
 
 
 def matching(viewer: Viewer, narrow: WorklistFilter, words: Sequence[Q] = ()) -> list[QuerySet[Study]]:
@@ -187,7 +185,10 @@ def _narrowed(studies: QuerySet[Study], viewer: Viewer, narrow: WorklistFilter) 
         studies = studies.filter(priority=narrow.priority, priority_rank=_RANKS[narrow.priority])
     match narrow.reader:
         case ReaderChoice.ME:
-            studies = studies.filter(Q(assigned_to=viewer.user) | Q(pk__in=viewer.claimed))
+            claimed = running_claims().filter(holder=viewer.user).values_list("study_id", flat=True)
+            # Among all studies the database needs the keys, to start from them; those that are open it looks through.
+            keys = claimed if narrow.status == Scope.OPEN else list(claimed)
+            studies = studies.filter(Q(assigned_to=viewer.user) | Q(pk__in=keys))
         case ReaderChoice.NOBODY:
             studies = studies.filter(assigned_to__isnull=True)
     if narrow.pcr:
@@ -377,9 +378,8 @@ def next_case(
 
 
 def claimed_by_others(user: User) -> QuerySet[Claim]:
-    from django.utils import timezone
-
-    return Claim.objects.filter(study=OuterRef("pk"), expires_at__gt=timezone.now()).exclude(holder=user)
+    """The running claim of somebody else on the study of the outer query."""
+    return running_claims().filter(study=OuterRef("pk")).exclude(holder=user)
 
 
 # Counts
@@ -396,33 +396,34 @@ class Count:
         return f"{self.number}+" if self.is_more else str(self.number)
 
 
-def counts(viewer: Viewer, asked: Mapping[str, tuple[WorklistFilter, Sequence[Q]]]) -> dict[str, Count]:
+Asked = Mapping[str, tuple[WorklistFilter, Sequence[Q]]]
+
+
+def counts(viewer: Viewer, asked: Asked) -> dict[str, Count]:
     """How many studies each of ``asked`` holds, all in one query."""
-    if not viewer.sites or not asked:
-        return dict.fromkeys(asked, Count(0, is_more=False))
+    return overview(viewer, asked, {})[0]
+
+
+def overview(
+    viewer: Viewer, asked: Asked, also: Mapping[str, Exists]
+) -> tuple[dict[str, Count], dict[str, bool]]:
+    """``counts``, and in the same query whether there is any of what ``also`` names."""
     most = {key: _most(narrow, words) for key, (narrow, words) in asked.items()}
-    parts = {
+    parts: dict[str, CappedCount | Exists] = {
         f"c{index}_{site}": CappedCount(studies.order_by().values("pk")[: most[key] + 1])
         for index, (key, (narrow, words)) in enumerate(asked.items())
         for site, studies in enumerate(matching(viewer, narrow, words))
     }
-    if not parts:
-        return dict.fromkeys(asked, Count(0, is_more=False))
-    found = User.objects.filter(pk=viewer.user.pk).values(**parts).get()
+    parts |= also
+    found = User.objects.filter(pk=viewer.user.pk).values(**parts).get() if parts else {}
     totals = {
         # ``None`` is what Django gives for a condition that can hold for nothing.
         key: sum(number or 0 for name, number in found.items() if name.startswith(f"c{index}_"))
         for index, key in enumerate(asked)
     }
-    return {key: Count(min(total, most[key]), is_more=total > most[key]) for key, total in totals.items()}
+    numbers = {key: Count(min(total, most[key]), is_more=total > most[key]) for key, total in totals.items()}
+    return numbers, {name: bool(found[name]) for name in also}
 
 
 def _most(narrow: WorklistFilter, words: Sequence[Q]) -> int:
     return MOST_COUNTED_SLOWLY if words or narrow.is_probed else MOST_COUNTED
-
-
-def new_since(
-    viewer: Viewer, narrow: WorklistFilter, words: Sequence[Q], since: dt.datetime
-) -> tuple[WorklistFilter, list[Q]]:
-    """What ``counts`` is asked for to know how many studies came into the list since then."""
-    return narrow, [*words, Q(created_at__gt=since)]

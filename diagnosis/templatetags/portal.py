@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from diagnosis.models import IncomingFile, Membership, Study, User
 from diagnosis.web.chips import Chip
 from diagnosis.web.outcomes import CHIPS, URGENCY, Outcome
+from diagnosis.web.people import own_memberships
 from diagnosis.web.waiting import FileGroup
 
 register = template.Library()
@@ -91,4 +92,4 @@ def age_at(study: Study) -> int | None:
 
 @register.simple_tag
 def memberships(user: User) -> list[Membership]:
-    return list(user.memberships.select_related("site").order_by("site__name"))
+    return own_memberships(user)

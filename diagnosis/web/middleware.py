@@ -15,6 +15,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from diagnosis.errors import PersonError
 from diagnosis.web.errors import person_error
+from diagnosis.web.people import own_memberships
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -33,9 +34,9 @@ class SiteTimeZoneMiddleware:
         match = request.resolver_match
         if match is None or match.app_name != "web" or not request.user.is_authenticated:
             return
-        membership = request.user.memberships.select_related("site").order_by("site__name").first()
-        if membership is not None:
-            timezone.activate(membership.site.tzinfo)
+        memberships = own_memberships(request.user)
+        if memberships:
+            timezone.activate(memberships[0].site.tzinfo)
 
 
 class PersonErrorMiddleware:

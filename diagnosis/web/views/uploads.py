@@ -29,6 +29,7 @@ from diagnosis.services.studies import FileOutcome, Receipt, incoming_file_disca
 from diagnosis.web.forms.confirm import EXISTING, ConfirmForm
 from diagnosis.web.outcomes import Outcome, outcomes_keep, outcomes_take
 from diagnosis.web.params import row_number, uuids
+from diagnosis.web.people import own_memberships
 from diagnosis.web.requests import PersonRequest
 from diagnosis.web.waiting import (
     FileDifference,
@@ -66,7 +67,7 @@ class DropZone:
 
 def drop_zone(user: User) -> DropZone | None:
     """``None`` for those who may not upload anywhere."""
-    sites = tuple(policies.sites_where(user, policies.Act.UPLOAD))
+    sites = tuple(policies.sites_of(own_memberships(user), policies.Act.UPLOAD))
     if not sites:
         return None
     return DropZone(
