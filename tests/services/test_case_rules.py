@@ -64,7 +64,10 @@ def test_the_rule_is_said_in_words():
         (facts(reader="normal", ai=("normal",), pcr="detected"), {"pcr_positive_reader_normal", "pcr_positive_ai_other"}),
         (facts(reader="normal", ai=("normal",), pcr="detected", day=4), set()),
         (facts(reader="normal", ai=("normal",), pcr="detected", day=5), {"pcr_positive_reader_normal", "pcr_positive_ai_other"}),
-        (facts(reader="viral_pneumonia", ai=("viral_pneumonia",), pcr="detected", day=1), {"pcr_positive_reader_other", "pcr_positive_ai_other"}),
+        (
+            facts(reader="viral_pneumonia", ai=("viral_pneumonia",), pcr="detected", day=1),
+            {"pcr_positive_reader_other", "pcr_positive_ai_other"},
+        ),
         (facts(pcr="indeterminate", reader="normal", ai=("normal",)), set()),
     ],
 )  # fmt: skip
