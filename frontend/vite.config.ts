@@ -1,5 +1,7 @@
 import { defineConfig } from "vite";
 
+const here = (path: string): string => new URL(path, import.meta.url).pathname;
+
 const chunks = {
   entryFileNames: "chunks/[name]-[hash].js",
   chunkFileNames: "chunks/[name]-[hash].js",
@@ -11,13 +13,14 @@ const chunks = {
 export default defineConfig({
   base: "./",
   resolve: {
-    alias: {
-      // The package names its decoders nowhere, and what it does name brings a whole renderer into the worker.
-      "cornerstone-decoders": new URL(
-        "node_modules/@cornerstonejs/dicom-image-loader/dist/esm/shared/decoders",
-        import.meta.url,
-      ).pathname,
-    },
+    alias: [
+      {
+        // The package names its decoders nowhere, and what it does name brings a whole renderer into the worker.
+        find: "cornerstone-decoders",
+        replacement: here("node_modules/@cornerstonejs/dicom-image-loader/dist/esm/shared/decoders"),
+      },
+      { find: /^@kitware\/vtk\.js\/IO\/.*/, replacement: here("src/viewer/no-meshes.ts") },
+    ],
   },
   build: {
     outDir: "../static/build",

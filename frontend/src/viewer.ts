@@ -19,7 +19,10 @@ export function startViewer(): void {
   workplace = import("./viewer/workplace").then(({ Workplace }) => new Workplace(viewer, entries));
   workplace.then(
     (built) => built.show(first),
-    () => notice("The viewer could not be loaded. What is shown is a preview without tools. Reload the page to try again."),
+    (error: unknown) => {
+      notice("The viewer could not be loaded. What is shown is a preview without tools. Reload the page to try again.");
+      throw error;
+    },
   );
   viewer.addEventListener("click", (event) => follow(event));
   // "toggle" does not bubble, so it is caught on its way down; the panel is written anew by itself.
