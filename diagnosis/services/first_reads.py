@@ -89,7 +89,9 @@ def first_read_keep(*, actor: User, study: Study, label: str, confidence: str, i
         image_set=image_set,
         started_at=_opened_at(actor, study),
     )
-    first_read.full_clean(exclude=["image_set"], validate_unique=False, validate_constraints=False)
+    first_read.full_clean(
+        exclude=["image_set", "started_at"], validate_unique=False, validate_constraints=False
+    )
     try:
         with transaction.atomic():
             first_read.save(force_insert=True)

@@ -140,7 +140,8 @@ def _sign(
         **texts,
         seen_predictions=seen_predictions(opinion),
     )
-    review.full_clean(validate_unique=False, validate_constraints=False)
+    # A read that was signed before there was an opinion has nothing in this list.
+    review.full_clean(exclude=["seen_predictions"], validate_unique=False, validate_constraints=False)
     try:
         with transaction.atomic():
             review.save(force_insert=True)
