@@ -21,6 +21,7 @@ from diagnosis.services.first_reads import first_read_lock, opinion_reveal
 from diagnosis.services.predictions import prediction_run_again
 from diagnosis.services.reviews import review_sign
 from diagnosis.services.studies import study_open
+from diagnosis.web.case_panels import case_panels
 from diagnosis.web.chips import priority_chip
 from diagnosis.web.forms.review import FirstReadForm, ReviewForm
 from diagnosis.web.outcomes import outcomes_take
@@ -157,6 +158,7 @@ def _live(viewer: User, study: Study, panels: StudyPanels) -> dict[str, Any]:
         "timeline": timeline_items(study.patient, viewer=viewer, current_study_id=study.pk),
         "current_study_id": study.pk,
         "colour_bar": colour_bar(),
+        "cases": case_panels(viewer, study),
     }
 
 
