@@ -68,6 +68,7 @@ HIDDEN_OPINION = Chip("lock", "After the read")
 MIXED_OPINION = Chip("warning", "Images differ", "attention")
 NO_PCR = Chip("dash", "None")
 NOT_READ = Chip("dash", "Not read yet")
+SECOND_READER_WANTED = Chip("eye", "Second reader wanted", "attention")
 
 
 def study_chip(study: Study) -> Chip:
@@ -107,9 +108,12 @@ def pcr_chip(result: str | None) -> Chip:
     return PCR[result] if result else NO_PCR
 
 
-def decision_chip(review: Review | None, *, tells_opinion: bool = True) -> Chip:
-    """The label that was signed. Its icon tells how it stands to the second opinion, where that is not hidden."""
+def decision_chip(review: Review | None, *, is_read: bool = False, tells_opinion: bool = True) -> Chip:
+    """The label that was signed. Its icon tells how it stands to the second opinion, where that is not hidden.
+
+    A study that ``is_read`` and shows no read waits for a second reader, who must not see it.
+    """
     if review is None:
-        return NOT_READ
+        return SECOND_READER_WANTED if is_read else NOT_READ
     tells = tells_opinion and getattr(review, "ai_shown", True)
     return Chip(_DECISION_ICONS[review.decision] if tells else "check", review.label_display, "settled")

@@ -19,7 +19,7 @@ from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
 from diagnosis.web.panels import entry_forms
 from diagnosis.web.params import uuids
 from diagnosis.web.requests import PersonRequest
-from diagnosis.web.timeline import timeline_items
+from diagnosis.web.timeline import timeline_of
 
 
 @require_safe
@@ -29,7 +29,7 @@ def patient_page(request: PersonRequest, patient_id: uuid.UUID) -> HttpResponse:
     context = {
         "patient": patient,
         "age": patient.age_on(timezone.localdate()),
-        "timeline": timeline_items(patient, viewer=request.user),
+        "timeline": timeline_of(patient, viewer=request.user),
         "entry_forms": entry_forms(request.user, patient),
     }
     return render(request, "patients/patient.html", context)
@@ -42,7 +42,7 @@ def patient_timeline(request: PersonRequest, patient_id: uuid.UUID) -> HttpRespo
     current = next(iter(uuids(request.GET.getlist("study"))), None)
     context = {
         "patient": patient,
-        "timeline": timeline_items(patient, viewer=request.user, current_study_id=current),
+        "timeline": timeline_of(patient, viewer=request.user, current_study_id=current),
         "current_study_id": current,
     }
     return render(request, "patients/_timeline.html", context)

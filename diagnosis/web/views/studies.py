@@ -29,7 +29,7 @@ from diagnosis.web.overlay import colour_bar
 from diagnosis.web.panels import StudyPanels, entry_forms, first_read_form, review_form, study_panels
 from diagnosis.web.params import uuids
 from diagnosis.web.requests import PersonRequest
-from diagnosis.web.timeline import timeline_items
+from diagnosis.web.timeline import timeline_of
 from diagnosis.web.viewer import viewer_of
 
 
@@ -155,7 +155,7 @@ def _live(viewer: User, study: Study, panels: StudyPanels) -> dict[str, Any]:
         "study": study,
         "patient": study.patient,
         "panels": panels,
-        "timeline": timeline_items(study.patient, viewer=viewer, current_study_id=study.pk),
+        "timeline": timeline_of(study.patient, viewer=viewer, current_study_id=study.pk),
         "current_study_id": study.pk,
         "colour_bar": colour_bar(),
         "cases": case_panels(viewer, study),
