@@ -7,6 +7,9 @@ from django.db import models
 from diagnosis.models.review import ReviewKind, report_text_field
 from diagnosis.models.scoped import SiteScopedQuerySet
 
+#: What a draft keeps.
+DRAFT_TEXTS = ("comparison", "findings", "impression", "note", "addendum", "change_reason")
+
 
 class ReportDraft(models.Model):
     """The unsigned text of one reader for one study: its author's alone, and gone once it is signed or discarded.
@@ -49,3 +52,21 @@ class ReportDraft(models.Model):
 
     def __str__(self) -> str:
         return f"Draft {self.pk}"
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything would be lost with it."""
+        return any(getattr(self, name).strip() for name in DRAFT_TEXTS)
+
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """(name for people, text) of what is not empty."""
+        names = [(name.replace("_", " ").capitalize(), getattr(self, name)) for name in DRAFT_TEXTS]
+        return [(name, text) for name, text in names if text.strip()]
+
+    def fits(self, kind: str, basis_id: uuid.UUID | None) -> bool:
+        """Whether it goes on as a draft of this kind, over this version of the report.
+
+        A correction holds the whole text of its basis: over a newer version it would take back what that one changed.
+        """
+        return self.kind == kind and (kind != ReviewKind.CORRECTION or self.basis_id == basis_id)

@@ -31,9 +31,6 @@ from diagnosis.services.signing import signature_require
 #: The sections of a report, in the order in which they are read.
 SECTIONS = ("comparison", "findings", "impression")
 
-#: What a draft keeps.
-DRAFT_TEXTS = (*SECTIONS, "note", "addendum", "change_reason")
-
 CHANGED_ELSEWHERE = (
     "This draft was changed in another window. Nothing was overwritten: choose which text to keep."
 )
@@ -82,19 +79,13 @@ def report_draft_save(
 
 
 def _apply(draft: ReportDraft, *, kind: str, basis: Review | None, texts: Mapping[str, str]) -> None:
-    is_other = bool(draft.version) and (draft.kind, draft.basis_id) != (kind, basis.pk if basis else None)
-    if is_other and draft_has_text(draft):
+    if draft.has_text and not draft.fits(kind, basis.pk if basis else None):
         raise NotPossible(
             "You have written something else about this study that is not signed. Sign or discard that first."
         )
     draft.kind, draft.basis = kind, basis
     for name, text in texts.items():
         setattr(draft, name, text)
-
-
-def draft_has_text(draft: ReportDraft) -> bool:
-    """Whether anything would be lost with it."""
-    return any(getattr(draft, name).strip() for name in DRAFT_TEXTS)
 
 
 @transaction.atomic
@@ -258,7 +249,7 @@ def _next_version(actor: User, previous: Review, **changes: Any) -> Review:
 
 
 def _sign(review: Review, previous: Review, action: AuditAction, draft_version: int | None) -> Review:
-    review.full_clean(validate_unique=False, validate_constraints=False)
+    review.full_clean(exclude=["seen_predictions"], validate_unique=False, validate_constraints=False)
     try:
         with transaction.atomic():
             review.save(force_insert=True)

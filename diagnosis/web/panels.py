@@ -28,6 +28,7 @@ from diagnosis.services.reviews import labels_to_sign
 from diagnosis.web.chips import NOT_ANALYSED, PREDICTION, Chip, opinion_chip, prediction_chip, study_chip
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
 from diagnosis.web.forms.review import FirstReadForm, ReviewForm
+from diagnosis.web.report_panel import ReportPanel, report_panel
 
 QUICK_SECONDS = 1
 SLOW_SECONDS = 5
@@ -262,6 +263,7 @@ class StudyPanels:
     images: list[ImagePanel]
     limits: list[tuple[str, list[str]]]
     decision: DecisionPanel
+    report: ReportPanel
     image_set: str
     may_run: bool
     poll_seconds: int | None
@@ -311,6 +313,12 @@ def study_panels(
         images=image_panels(study, opinion),
         limits=_limits(opinion),
         decision=decision_panel(study, opinion, reading, image_set, bound=bound, problem=problem),
+        report=report_panel(
+            user,
+            study,
+            takes_reads=reading.is_reader and not study.is_read,
+            is_reader=reading.is_reader,
+        ),
         image_set=image_set,
         may_run=policies.may(user, policies.Act.RUN_ANALYSIS, study.site),
         poll_seconds=_poll_seconds(study, opinion, reading),

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from diagnosis.web import case_urls
+from diagnosis.web import case_urls, report_urls
 from diagnosis.web.views import archives, images, models, parts, patients, studies, uploads, worklist
 
 app_name = "web"
@@ -44,4 +44,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("patients/<uuid:patient_id>/pcr-results/", patients.lab_results, name="lab_results"),
     path("patients/<uuid:patient_id>/symptom-notes/", patients.symptom_notes, name="symptom_notes"),
     *case_urls.urlpatterns,
+    *report_urls.urlpatterns,
 ]

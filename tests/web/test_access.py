@@ -12,6 +12,7 @@ from tests.factories import (
     ModelPictureFactory,
     PredictionFactory,
     ResumableUploadFactory,
+    ReviewFactory,
 )
 from tests.web.conftest import HTMX
 from tests.web.files import png, uploaded
@@ -49,6 +50,14 @@ TABLE = {
     ("post", "first_read"): (403, 400, 403, 404, 401),
     ("post", "reveal"): (403, 400, 403, 404, 401),
     ("post", "review"): (403, 200, 403, 404, 401),
+    # The report is the radiologist's; the draft is nobody else's.
+    ("get", "report_draft"): (403, 200, 403, 404, 302),
+    ("post", "report_draft"): (403, 302, 403, 404, 401),
+    ("post", "report_draft_discard"): (403, 302, 403, 404, 401),
+    ("get", "report"): (200, 200, 200, 404, 302),
+    ("post", "report_addendum"): (403, 302, 403, 404, 401),
+    ("post", "report_correction"): (403, 302, 403, 404, 401),
+    ("get", "report_pdf"): (200, 200, 200, 404, 302),
     ("post", "run_again"): (200, 200, 200, 404, 401),
     # A model's card holds nothing of a patient: everybody who is logged in may read it.
     ("get", "models"): (200, 200, 200, 200, 302),
@@ -71,11 +80,23 @@ TABLE = {
 
 
 @pytest.fixture
-def addresses(site, doctor, patient, study, image, prediction):
+def signed(patient):
+    """A report to read, to add to and to correct."""
+    return ReviewFactory(study__patient=patient)
+
+
+@pytest.fixture
+def addresses(site, doctor, patient, study, image, prediction, signed):
     waiting = IncomingFileFactory(site=site, uploaded_by=doctor)
     upload = ResumableUploadFactory(site=site, uploaded_by=doctor)
     failed = PredictionFactory(image=ImageFactory(study__patient=patient), failed=True)
     arguments = {
+        "report_draft": [study.pk],
+        "report_draft_discard": [study.pk],
+        "report": [signed.study.pk],
+        "report_addendum": [signed.study.pk],
+        "report_correction": [signed.study.pk],
+        "report_pdf": [signed.pk],
         "waiting_thumbnail": [waiting.pk],
         "waiting_preview": [waiting.pk],
         "part": [upload.pk],
@@ -115,10 +136,18 @@ def archive(site, doctor):
 
 
 @pytest.fixture
-def bodies(archive, site, study):
+def bodies(archive, site, study, radiologist, signed):
     return {
         "upload": {"site": site.pk, "files": uploaded("chest.png", png())},
         "review": {"decision": "confirm", "opinion_token": second_opinion(study).token},
+        "report_draft": {"author": radiologist.pk, "findings": "Clear."},
+        "report_addendum": {"addendum": "Told the doctor.", "follows": signed.pk},
+        "report_correction": {
+            "change_reason": "Wrong side.",
+            "label": "normal",
+            "findings": "On the right.",
+            "follows": signed.pk,
+        },
         "fetch": {"archive": archive.pk, "study_instance_uid": "1.2.3"},
         "lab_results": {"result": "detected", "collected_at": "2026-01-02T08:00", "specimen": "saliva"},
         "symptom_notes": {"text": "Cough."},

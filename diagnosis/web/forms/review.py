@@ -9,6 +9,7 @@ from django import forms
 
 from diagnosis.models import Confidence, OverrideReason
 from diagnosis.web.forms.base import PortalForm
+from diagnosis.web.forms.report import SignatureForm, text_area
 
 
 class FirstReadForm(PortalForm):
@@ -24,17 +25,23 @@ class FirstReadForm(PortalForm):
         self.fields["confidence"].widget = forms.RadioSelect(choices=Confidence.choices)
 
 
-class ReviewForm(PortalForm):
+class ReviewForm(SignatureForm):
     """``labels`` are what the reader may choose from; all else is checked when the read is signed.
 
-    ``decides``: they are the several labels of the second opinion, and need no reason.
+    ``decides``: they are the several labels of the second opinion, and need no reason. The sections of the report are
+    written in a form of their own, which is sent along.
     """
+
+    shown_elsewhere = ("comparison", "findings", "impression")
 
     decision = forms.CharField(required=False, widget=forms.HiddenInput)
     opinion_token = forms.CharField(required=False, widget=forms.HiddenInput)
     label = forms.CharField(label="Your reading", required=False)
     reason = forms.CharField(label="Reason", required=False)
-    note = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    note = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3, "data-draft-field": ""}))
+    comparison = text_area("Comparison")
+    findings = text_area("Findings")
+    impression = text_area("Impression")
 
     def __init__(self, *args: Any, labels: Mapping[str, str], decides: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, auto_id="choice_%s" if decides else "review_%s", **kwargs)

@@ -16,6 +16,7 @@ from django_htmx.http import trigger_client_event
 from diagnosis.errors import Conflict, PersonError
 from diagnosis.models import Study, User
 from diagnosis.selectors.reading import reading_of
+from diagnosis.selectors.reports import own_draft
 from diagnosis.selectors.studies import predictions_shown, second_opinion, studies_with_opinion
 from diagnosis.services.first_reads import first_read_lock, opinion_reveal
 from diagnosis.services.predictions import prediction_run_again
@@ -23,6 +24,7 @@ from diagnosis.services.reviews import review_sign
 from diagnosis.services.studies import study_open
 from diagnosis.web.case_panels import case_panels
 from diagnosis.web.chips import priority_chip
+from diagnosis.web.forms.report import with_draft
 from diagnosis.web.forms.review import FirstReadForm, ReviewForm
 from diagnosis.web.outcomes import outcomes_take
 from diagnosis.web.overlay import colour_bar
@@ -93,7 +95,7 @@ def reveal(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
 def review(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     """Sign a read; what was typed comes back with the reason when it could not be signed."""
     study = _study(request, study_id)
-    typed = ReviewForm(request.POST, labels={})
+    typed = ReviewForm(with_draft(request.POST, own_draft(request.user, study)), labels={})
     typed.is_valid()
     invalid, problem, status = None, "", 422
     try:
@@ -106,9 +108,8 @@ def review(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
         if not request.htmx:
             return redirect("web:study", study_id)
         study = _study(request, study_id)
-        return trigger_client_event(
-            _decision(request, study, study_panels(request.user, study)), "study-changed"
-        )
+        response = _decision(request, study, study_panels(request.user, study))
+        return trigger_client_event(trigger_client_event(response, "report-signed"), "study-changed")
     study = _study(request, study_id)
     bound = review_form(study, second_opinion(study), reading_of(request.user, study), request.POST)
     bound.is_valid()
