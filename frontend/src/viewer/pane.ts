@@ -27,7 +27,10 @@ function theEngine(): RenderingEngine {
   if (engine) return engine;
   const { webgl, softwareRasterizer } = getRenderingCapabilities();
   // A processor that plays graphics card is slower than Cornerstone's own way without one.
-  const useCPURendering = !webgl || softwareRasterizer || new URLSearchParams(location.search).has("cpu");
+  const isSlow = !webgl || softwareRasterizer;
+  // For a machine whose graphics card draws wrongly: ?draw=cpu.
+  const wanted = new URLSearchParams(location.search).get("draw");
+  const useCPURendering = wanted === "cpu" || (isSlow && wanted !== "gpu");
   init({ rendering: { useCPURendering, webGlContextCount: 1 } } as Parameters<typeof init>[0]);
   imageLoader.registerImageLoader(SCHEME, ((imageId: string) => ({
     promise: Promise.resolve(imageOf(imageId)),
@@ -145,6 +148,7 @@ export class Pane {
     this.element = frame.querySelector("[data-canvas]")!;
     this.viewportId = `pane-${frame.dataset["pane"] ?? ""}`;
     this.element.hidden = false;
+    frame.dataset["drawnBy"] = (theEngine(), getShouldUseCPURendering()) ? "cpu" : "gpu";
     theEngine().enableElement({
       viewportId: this.viewportId,
       type: Enums.ViewportType.STACK,

@@ -9,6 +9,7 @@ import {
   flipped,
   knowsSides,
   moved,
+  toScreen,
   turned,
   zoomed,
   type Placement,
@@ -146,6 +147,7 @@ export class Workplace {
     place.pane.wanted = id;
     const { frame } = place;
     frame.dataset["state"] = "loading";
+    frame.dataset["image"] = id;
     const film = frame.querySelector<HTMLImageElement>("[data-film]")!;
     if (film.getAttribute("src") !== entry.preview) film.src = entry.preview;
     film.alt = `Chest X-ray, ${entry.name}, ${entry.day}`;
@@ -280,8 +282,12 @@ export class Workplace {
   private actualSize(): void {
     const { pane } = this.active;
     if (!pane.look) return;
-    const zoom = 1 / fitScale(pane.shape, pane.size, pane.look.placement.turns);
-    this.setPlacement(this.active, { ...pane.look.placement, zoom });
+    const { shape, size } = pane;
+    const zoom = 1 / fitScale(shape, size, pane.look.placement.turns);
+    const placement = { ...pane.look.placement, zoom };
+    // Between two pixels of the screen every pixel would be blurred over both.
+    const { e, f } = toScreen(shape, placement, size);
+    this.setPlacement(this.active, moved(shape, placement, size, { x: Math.round(e) - e, y: Math.round(f) - f }));
   }
 
   private window(place: Place, by: Point): void {
