@@ -64,6 +64,7 @@ INSTALLED_APPS = [
     "django_filters",
     "django_htmx",
     "csp",
+    "corsheaders",
     "cxr_portal",
 ]
 
@@ -72,6 +73,7 @@ MIDDLEWARE = [
     "diagnosis.request_context.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -230,6 +232,14 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+
+# Viewers of other origins ask DICOMweb alone, with a token: cookies are not taken from there.
+CORS_URLS_REGEX = r"^/dicom-web/"
+CORS_ALLOWED_ORIGINS = ENVIRONMENT.dicomweb_origins
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_METHODS = ["GET", "OPTIONS", "POST"]
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type"]
+CORS_EXPOSE_HEADERS = ["Warning"]
 
 # API
 
