@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -44,8 +45,10 @@ def draft(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     study = _study(request, study_id)
     policies.require(request.user, policies.Act.SIGN_REVIEW, study.site)
     if request.method != "POST":
-        told = _told(own_draft(request.user, study))
-        return JsonResponse({**told, "author": request.user.pk, "csrf": get_token(request)})
+        kept = own_draft(request.user, study)
+        return JsonResponse(
+            {**_told(kept), "texts": _texts(kept), "author": request.user.pk, "csrf": get_token(request)}
+        )
     return _answer(request, study, lambda: _save(request, study))
 
 
@@ -214,6 +217,7 @@ def _forms(
         "corrects": corrects,
         "kept": draft if draft and draft.has_text and not (adds.draft or corrects.draft) else None,
         "asks_password": signature_is_asked(study),
+        "begun": json.dumps(as_signed(newest)),
         "asks_reason": any(seen["label"] for seen in newest.seen_predictions),
         "addendum_form": bound
         if isinstance(bound, AddendumForm)
