@@ -164,16 +164,17 @@ def screenshot() -> Callable[..., None]:
     return take
 
 
-def painted(page: Page, which: str = "current") -> np.ndarray:
-    """What the canvas of a pane holds, grey, uint8 (rows, columns)."""
+def pixels_of(page: Page, selector: str) -> np.ndarray:
+    """What a canvas holds, grey, uint8 (rows, columns)."""
     data = page.evaluate(
-        """(which) => {
-            const canvas = document.querySelector(`[data-pane="${which}"] canvas.cornerstone-canvas`);
-            return canvas.toDataURL("image/png").split(",")[1];
-        }""",
-        which,
+        'selector => document.querySelector(selector).toDataURL("image/png").split(",")[1]', selector
     )
     return np.asarray(Picture.open(io.BytesIO(base64.b64decode(data))).convert("L"))
+
+
+def painted(page: Page, which: str = "current") -> np.ndarray:
+    """What is drawn in a pane."""
+    return pixels_of(page, f'[data-pane="{which}"] canvas.cornerstone-canvas')
 
 
 def settled(page: Page) -> None:
@@ -183,4 +184,4 @@ def settled(page: Page) -> None:
     )
 
 
-__all__ = ["Reader", "painted", "settled", "stored", "stored_raster"]
+__all__ = ["Reader", "painted", "pixels_of", "settled", "stored", "stored_raster"]
