@@ -50,6 +50,7 @@ class Act(StrEnum):
     ACKNOWLEDGE_CRITICAL = "acknowledge a critical result"
     ESCALATE_CRITICAL = "escalate a critical result"
     SET_CASE_RULES = "set the rules of cases"
+    SET_UP_REPORTS = "change the words and the letterhead of reports"
     CHANGE_PRIORITY = "change how urgent a study is"
     ASSIGN_READER = "say who reads a study"
     END_CLAIM = "end somebody else's claim"
@@ -88,6 +89,7 @@ ALLOWED: Mapping[Role, frozenset[Act]] = {
             Act.RUN_ANALYSIS,
             Act.RESOLVE_HELD_FILE,
             Act.SET_CASE_RULES,
+            Act.SET_UP_REPORTS,
             Act.CHANGE_PRIORITY,
             Act.ASSIGN_READER,
             Act.END_CLAIM,
