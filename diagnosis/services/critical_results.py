@@ -303,5 +303,12 @@ def _audit(actor: User, action: AuditAction, critical_result: CriticalResult, **
 def critical_result_open(*, actor: User, critical_result: CriticalResult) -> CriticalResult:
     """Put on record that ``actor`` looked at it."""
     policies.require(actor, policies.Act.VIEW_RECORDS, critical_result.study.site)
-    _audit(actor, AuditAction.STUDY_VIEWED, critical_result, critical_result=critical_result.reference)
+    audit_record(
+        actor=actor,
+        action=AuditAction.STUDY_VIEWED,
+        site=critical_result.study.site,
+        patient=critical_result.study.patient,
+        target=critical_result.study,
+        details={"critical_result": str(critical_result.pk)},
+    )
     return critical_result

@@ -14,6 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from diagnosis.models import IncomingFile, Membership, Study, User
+from diagnosis.selectors.critical_results import open_critical_results
+from diagnosis.selectors.second_reads import second_reads_to_take
 from diagnosis.web.chips import Chip
 from diagnosis.web.outcomes import CHIPS, URGENCY, Outcome
 from diagnosis.web.people import own_memberships
@@ -93,3 +95,9 @@ def age_at(study: Study) -> int | None:
 @register.simple_tag
 def memberships(user: User) -> list[Membership]:
     return own_memberships(user)
+
+
+@register.simple_tag
+def case_counts(user: User) -> dict[str, int]:
+    """What waits for ``user``: second reads to take, and critical results that nobody has acknowledged."""
+    return {"second_reads": second_reads_to_take(user), "critical": open_critical_results(user).count()}
