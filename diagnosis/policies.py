@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q
 
@@ -128,6 +129,15 @@ def sites_where(user: User | AnonymousUser, act: Act) -> QuerySet[Site]:
         return Site.objects.none()
     roles = [role for role, acts in ALLOWED.items() if act in acts]
     return Site.objects.filter(memberships__user=user, memberships__role__in=roles)
+
+
+def readers_at(site: Site) -> QuerySet[User]:
+    """Who may sign reads at ``site``, by name."""
+    roles = [role for role, acts in ALLOWED.items() if Act.SIGN_REVIEW in acts]
+    found = get_user_model().objects.filter(
+        is_active=True, memberships__site=site, memberships__role__in=roles
+    )
+    return found.order_by("last_name", "first_name", "username")
 
 
 def sites_of(memberships: Iterable[Membership], act: Act) -> list[Site]:

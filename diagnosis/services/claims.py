@@ -31,7 +31,7 @@ def _locked(study: Study) -> Claim | None:
 
 @transaction.atomic
 def claim_take(*, actor: User, study: Study, reason: str = "") -> Claim:
-    """Claim ``study``, so that nobody else signs it for as long as the site says; one's own claim is renewed.
+    """Claim ``study``, so that nobody else signs it for as long as the site says; one's own claim is renewed and counts from now.
 
     A claim of somebody else that ran out is taken over with ``reason``, a ``TakeoverReason``. Raises ``Conflict`` while somebody
     else's claim runs, ``ValidationError`` where a reason is due.
@@ -41,7 +41,7 @@ def claim_take(*, actor: User, study: Study, reason: str = "") -> Claim:
     if claim is None:
         return _claim_first(actor, study)
     if claim.holder_id == actor.pk:
-        return _extend(claim)
+        return _extend(claim, is_opened=True)
     if claim.is_running:
         raise _held_by(claim, "You can read along, and sign when the claim has ended.")
     if reason not in TakeoverReason.values:
@@ -76,9 +76,12 @@ def _duration(study: Study) -> dt.timedelta:
     return dt.timedelta(minutes=study.site.claim_minutes)
 
 
-def _extend(claim: Claim) -> Claim:
-    claim.expires_at = timezone.now() + _duration(claim.study)
-    claim.save(update_fields=["expires_at"])
+def _extend(claim: Claim, *, is_opened: bool = False) -> Claim:
+    now = timezone.now()
+    claim.expires_at = now + _duration(claim.study)
+    if is_opened:
+        claim.claimed_at = now
+    claim.save(update_fields=["claimed_at", "expires_at"])
     return claim
 
 
@@ -94,10 +97,13 @@ def claim_renew(*, actor: User, study: Study) -> Claim | None:
 
 
 @transaction.atomic
-def claim_release(*, actor: User, study: Study) -> bool:
-    """Give one's own claim up; whether there was one."""
+def claim_release(*, actor: User, study: Study, opened: str | None = None) -> bool:
+    """Give one's own claim up; whether there was one.
+
+    ``opened`` is ``Claim.opened`` of the page that is left: where the study was opened once more since, the claim stays.
+    """
     claim = _locked(study)
-    if claim is None or claim.holder_id != actor.pk:
+    if claim is None or claim.holder_id != actor.pk or opened not in (None, claim.opened):
         return False
     claim.delete()
     _audit(actor, AuditAction.CLAIM_RELEASED, study)

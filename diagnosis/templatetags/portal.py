@@ -69,6 +69,24 @@ def moment(value: dt.datetime | None) -> SafeString | str:
 
 
 @register.filter
+def clock(value: dt.datetime) -> SafeString:
+    """14:05, for what happens within a day."""
+    local = timezone.localtime(value)
+    return format_html(
+        '<time datetime="{}">{}</time>', value.isoformat(timespec="seconds"), date_format(local, "H:i")
+    )
+
+
+@register.filter
+def age_of_case(since: dt.datetime) -> str:
+    """How long a study waits, in the largest unit that fits: “12 min”, “3 h”, “2 d”."""
+    minutes = max(0, int((timezone.now() - since).total_seconds() // 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
+
+
+@register.filter
 def day(value: dt.date | None) -> SafeString | str:
     if value is None:
         return ""

@@ -3,13 +3,27 @@
 from django.urls import URLPattern, URLResolver, path
 
 from diagnosis.web import case_urls, report_urls
-from diagnosis.web.views import archives, images, models, parts, patients, studies, uploads, worklist
+from diagnosis.web.views import (
+    archives,
+    claims,
+    images,
+    models,
+    parts,
+    patients,
+    studies,
+    uploads,
+    worklist,
+)
 
 app_name = "web"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", worklist.home, name="home"),
     path("worklist/search/", worklist.search, name="search"),
     path("worklist/refresh/", worklist.refresh, name="refresh"),
+    path("worklist/views/", worklist.view_save, name="view_save"),
+    path("worklist/views/default/", worklist.view_default, name="view_default"),
+    path("worklist/views/<int:view_id>/delete/", worklist.view_delete, name="view_delete"),
+    path("worklist/views/<int:view_id>/restore/", worklist.view_restore, name="view_restore"),
     path("uploads/", uploads.upload, name="upload"),
     path("uploads/waiting/", uploads.waiting, name="waiting"),
     path("uploads/confirm/", uploads.confirm, name="confirm"),
@@ -24,6 +38,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("archives/fetch/", archives.fetch, name="fetch"),
     path("archives/retrievals/", archives.retrievals, name="retrievals"),
     path("studies/<uuid:study_id>/", studies.study_page, name="study"),
+    path("studies/<uuid:study_id>/next/", worklist.next_study, name="next_study"),
+    path("studies/<uuid:study_id>/menu/", claims.menu, name="menu"),
+    path("studies/<uuid:study_id>/claim/", claims.claim, name="claim"),
+    path("studies/<uuid:study_id>/claim/end/", claims.end, name="claim_end"),
+    path("studies/<uuid:study_id>/priority/", claims.priority, name="priority"),
+    path("studies/<uuid:study_id>/reader/", claims.reader, name="reader"),
     path("studies/<uuid:study_id>/live/", studies.study_live, name="study_live"),
     path("studies/<uuid:study_id>/first-read/", studies.first_read, name="first_read"),
     path("studies/<uuid:study_id>/reveal/", studies.reveal, name="reveal"),

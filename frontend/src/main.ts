@@ -7,7 +7,9 @@ import { startReports } from "./report";
 import { startRequests } from "./requests";
 import { startThemeToggle } from "./theme";
 import { startUploads } from "./uploads";
+import { startClaims } from "./claims";
 import { startViewer } from "./viewer";
+import { startWorklist } from "./worklist";
 
 // Shows what works with a script alone.
 document.documentElement.classList.add("js");
@@ -20,3 +22,5 @@ startViewer();
 startHeatMaps();
 startDecisionLink();
 startReports();
+startClaims();
+startWorklist();

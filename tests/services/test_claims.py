@@ -103,7 +103,7 @@ def test_claiming_again_renews_and_is_not_told_twice(radiologist, study):
     first = claim_take(actor=radiologist, study=study)
     again = claim_take(actor=radiologist, study=study)
     assert again.pk == first.pk
-    assert again.claimed_at == first.claimed_at
+    assert again.claimed_at > first.claimed_at
     assert again.expires_at > first.expires_at
     assert len(events("study_claimed")) == 1
 
@@ -133,6 +133,15 @@ def test_a_released_study_is_free_and_only_the_holder_releases(radiologist, seco
     assert not claim_release(actor=radiologist, study=study)
     assert len(events("claim_released")) == 1
     assert claim_take(actor=second_radiologist, study=study).holder == second_radiologist
+
+
+def test_a_page_that_is_left_releases_only_what_was_not_opened_again(radiologist, study):
+    first = claim_take(actor=radiologist, study=study).opened
+    second = claim_take(actor=radiologist, study=study).opened
+    assert not claim_release(actor=radiologist, study=study, opened=first)
+    assert not claim_release(actor=radiologist, study=study, opened="")
+    claim_renew(actor=radiologist, study=study)
+    assert claim_release(actor=radiologist, study=study, opened=second)
 
 
 def test_an_administrator_ends_a_running_claim_with_a_reason(admin, radiologist, study):
