@@ -287,7 +287,7 @@ class ReviewAdmin(ClinicalAdmin):
     ordering = ("-signed_at",)
     fields = (
         "study_link", "reader", "kind", "protocol", "first_read_link", "decision", "label_display", "label", "reason",
-        "findings", "impression", "comparison", "note", "seen", "follows_link", "signed_at",
+        "findings", "impression", "comparison", "note", "addendum", "change_reason", "seen", "follows_link", "signed_at",
     )  # fmt: skip
 
     @admin.display(ordering="study__patient__person_name")

@@ -27,7 +27,7 @@ READ_ONLY = [*SCOPED, "modelversion", "outboxmessage"]
 
 def test_the_table_names_every_model_of_the_admin():
     registered = {model._meta.model_name for model in admin.site._registry}
-    assert registered == {*READ_ONLY, "user", "site", "pacspeer"}
+    assert registered == {*READ_ONLY, "user", "site", "pacspeer", "reporttext", "reportletterhead"}
 
 
 @pytest.mark.parametrize("name", SCOPED)
