@@ -13,7 +13,6 @@ from diagnosis.models import (
     Discrepancy,
     Review,
     SecondRead,
-    SecondReadCause,
     SecondReadCauseKind,
     SecondReadOpinion,
     SecondReadState,
@@ -25,7 +24,7 @@ from diagnosis.selectors.critical_results import critical_findings, critical_res
 from diagnosis.selectors.reading import image_set_of, own_first_read
 from diagnosis.selectors.second_reads import second_read_of
 from diagnosis.selectors.studies import reader_labels
-from diagnosis.services.case_rules import Facts, rule_named
+from diagnosis.services.case_words import cause_lines, discrepancy_words
 from diagnosis.web.chips import Chip
 from diagnosis.web.forms.cases import (
     CriticalCancelForm,
@@ -47,27 +46,6 @@ SECOND_READ_CHIPS = {
     SecondReadState.ADJUDICATED: Chip("check", SecondReadState.ADJUDICATED.label, "settled"),
     SecondReadState.CANCELLED: Chip("dash", SecondReadState.CANCELLED.label, "neutral"),
 }
-
-
-def cause_words(cause: SecondReadCause) -> str:
-    """Why a second reader is wanted, as a line."""
-    if cause.rule:
-        return rule_named(cause.rule).words(Facts.from_json(cause.facts))
-    if cause.kind == SecondReadCauseKind.SAMPLED:
-        return f"Drawn at random: {cause.facts['share_percent']} % of all studies are read twice."
-    return f"Asked for by {cause.asked_by.display_name}{': ' if cause.note else '.'}{cause.note}"
-
-
-def cause_lines(second_read: SecondRead, *, ai_shown: bool) -> list[str]:
-    """The causes that the person who looks may know: a conflict with the network is data of the network."""
-    tells_ai = (SecondReadCauseKind.READER_AI, SecondReadCauseKind.AI_PCR)
-    return [
-        cause_words(cause) for cause in second_read.causes.all() if ai_shown or cause.kind not in tells_ai
-    ]
-
-
-def discrepancy_words(discrepancy: Discrepancy) -> str:
-    return rule_named(discrepancy.rule).words(Facts.from_json(discrepancy.facts))
 
 
 @dataclass(frozen=True, slots=True)

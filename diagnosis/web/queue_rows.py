@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from diagnosis.models import Discrepancy, SecondRead, SecondReadState, Study, User
 from diagnosis.selectors.cases import hidden_reads
 from diagnosis.selectors.studies import with_ai_shown
-from diagnosis.web.case_panels import SECOND_READ_CHIPS, cause_lines, discrepancy_words
+from diagnosis.services.case_words import cause_lines, discrepancy_words
+from diagnosis.web.case_panels import SECOND_READ_CHIPS
 from diagnosis.web.chips import PRIORITY, Chip
 
 

@@ -18,8 +18,8 @@ from diagnosis.selectors.studies import (
     second_opinion,
     timeline,
 )
+from diagnosis.services.case_words import discrepancy_words
 from diagnosis.web import chips
-from diagnosis.web.case_panels import discrepancy_words
 from diagnosis.web.chips import Chip
 from diagnosis.web.timeline_chart import Chart, timeline_chart
 
