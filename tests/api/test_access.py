@@ -7,6 +7,8 @@ from rest_framework.test import APIClient
 from diagnosis.api.urls import urlpatterns
 from diagnosis.models import AuditEvent
 from diagnosis.selectors.studies import second_opinion
+from tests.api import case_access
+from tests.case_records import case_records
 from tests.factories import ImageFactory, PredictionFactory
 
 PEOPLE = ("doctor", "radiologist", "admin", "outsider", "anonymous")
@@ -44,11 +46,11 @@ TABLE = {
     ("post", "run_again"): (202, 202, 202, 404, 401),
     ("get", "heat_map"): (200, 200, 200, 404, 401),
     ("get", "unknown"): (404, 404, 404, 404, 404),
-}
+} | case_access.TABLE
 
 
 @pytest.fixture
-def records(site, patient, study, prediction, lab_result, symptom_note):
+def records(site, doctor, radiologist, patient, study, prediction, lab_result, symptom_note):
     """Addresses and bodies for every row of the table."""
     failed = PredictionFactory(image=ImageFactory(study__patient=patient), failed=True)
     token = second_opinion(study).token
@@ -77,7 +79,7 @@ def records(site, patient, study, prediction, lab_result, symptom_note):
         "run_again": f"predictions/{failed.pk}/run-again/",
         "heat_map": f"predictions/{prediction.pk}/heat-map/covid19/",
         "unknown": "nothing/here/",
-    }
+    } | case_access.paths(case_records(patient, doctor=doctor, radiologist=radiologist))
     bodies = {
         "patients": {"mrn": "NEW-1"},
         "lab_results": {"result": "detected", "collected_at": "2026-01-02T08:00:00Z"},
@@ -85,7 +87,7 @@ def records(site, patient, study, prediction, lab_result, symptom_note):
         "reviews": {"decision": "confirm", "opinion_token": token},
         "first_read": {"label": "normal", "confidence": "likely", "image_set": "0"},
     }
-    return paths, bodies
+    return paths, bodies | case_access.BODIES
 
 
 @pytest.mark.parametrize("person", PEOPLE)

@@ -146,7 +146,7 @@ def read_second(page: Page, label: str, *, sign: str = "Sign the second read", n
     panel.get_by_label(label, exact=True).check()
     panel.get_by_label("Likely", exact=True).check()
     if note:
-        panel.get_by_label("Note").fill(note)
+        panel.get_by_role("textbox", name="Note").fill(note)
     panel.get_by_role("button", name=sign).click()
     panel.get_by_role("button", name=sign).wait_for(state="detached")
 
@@ -225,6 +225,7 @@ def test_a_pcr_that_comes_after_the_signature_opens_a_discrepancy(
     )
     page.get_by_role("button", name="Add the PCR result").click()
     expect(page.get_by_text("The PCR result is on the timeline.")).to_be_visible()
+    expect(page.locator("#discrepancies")).to_contain_text("The signed read was not changed.")
     expect(page.locator("#timeline")).to_contain_text("PCR negative, reader COVID-19, day 9: second reader")
     expect(page.get_by_role("img", name="Course of the illness")).to_be_visible()
     expect(page.locator("#timeline")).to_contain_text("day 9")
@@ -307,7 +308,7 @@ def test_a_critical_result_is_told_on_until_somebody_acknowledges_it(
     page.get_by_label("They read it back").check()
     page.get_by_role("button", name="Record it").click()
     expect(page.get_by_text("Dr Day, emergency room")).to_be_visible()
-    page.get_by_text("The entry is wrong").click()
+    page.get_by_text("The entry is wrong", exact=True).click()
     page.get_by_label("Why the entry is wrong").fill("Skin fold.")
     page.get_by_role("button", name="Cancel the entry").click()
     expect(page.get_by_text("Entered by mistake")).to_be_visible()

@@ -6,6 +6,7 @@ from django.urls import reverse
 from diagnosis.models import PacsPeer
 from diagnosis.selectors.studies import second_opinion
 from diagnosis.web.urls import urlpatterns
+from tests.case_records import case_records
 from tests.factories import (
     ImageFactory,
     IncomingFileFactory,
@@ -14,6 +15,7 @@ from tests.factories import (
     ResumableUploadFactory,
     ReviewFactory,
 )
+from tests.web import case_access
 from tests.web.conftest import HTMX
 from tests.web.files import png, uploaded
 
@@ -76,7 +78,7 @@ TABLE = {
     ("post", "lab_results"): (200, 200, 403, 404, 401),
     ("get", "symptom_notes"): (200, 200, 403, 404, 302),
     ("post", "symptom_notes"): (200, 200, 403, 404, 401),
-}
+} | case_access.TABLE
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def signed(patient):
 
 
 @pytest.fixture
-def addresses(site, doctor, patient, study, image, prediction, signed):
+def addresses(site, doctor, radiologist, patient, study, image, prediction, signed):
     waiting = IncomingFileFactory(site=site, uploaded_by=doctor)
     upload = ResumableUploadFactory(site=site, uploaded_by=doctor)
     failed = PredictionFactory(image=ImageFactory(study__patient=patient), failed=True)
@@ -123,7 +125,7 @@ def addresses(site, doctor, patient, study, image, prediction, signed):
         "timeline": [patient.pk],
         "lab_results": [patient.pk],
         "symptom_notes": [patient.pk],
-    }
+    } | case_access.arguments(case_records(patient, doctor=doctor, radiologist=radiologist))
     queries = {"parts": f"?site={site.pk}"}
     return lambda name: reverse(f"web:{name}", args=arguments.get(name, [])) + queries.get(name, "")
 
@@ -151,7 +153,7 @@ def bodies(archive, site, study, radiologist, signed):
         "fetch": {"archive": archive.pk, "study_instance_uid": "1.2.3"},
         "lab_results": {"result": "detected", "collected_at": "2026-01-02T08:00", "specimen": "saliva"},
         "symptom_notes": {"text": "Cough."},
-    }
+    } | case_access.BODIES
 
 
 @pytest.mark.parametrize("person", PEOPLE)
