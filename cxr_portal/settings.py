@@ -268,6 +268,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "CriticalStateEnum": "diagnosis.models.CriticalState",
+        "DecisionEnum": "diagnosis.models.Decision",
+        "DiscrepancyDecisionEnum": "diagnosis.models.DiscrepancyDecision",
+        "DiscrepancyStateEnum": "diagnosis.models.DiscrepancyState",
+        "DiscrepancyVerdictEnum": "diagnosis.models.DiscrepancyVerdict",
+        "SecondReadStateEnum": "diagnosis.models.SecondReadState",
+        "SettledByEnum": "diagnosis.services.discrepancies.DECISION_CHOICES",
         "FileStatusEnum": "diagnosis.api.serializers.uploads.FILE_STATUSES",
         "PcrResultEnum": "diagnosis.models.PcrResult",
         "PredictionStatusEnum": "diagnosis.models.PredictionStatus",

@@ -37,6 +37,7 @@ from diagnosis.services.second_reads import conflicts_check
 
 #: What a person may decide; that a PCR agrees is found by the rules.
 DECISIONS = tuple(decision for decision in DiscrepancyDecision if decision != DiscrepancyDecision.AGREES)
+DECISION_CHOICES = tuple((decision.value, decision.label) for decision in DECISIONS)
 
 
 def studies_lock(patient: Patient) -> list[Study]:

@@ -24,7 +24,7 @@ from diagnosis.selectors.cases import hidden_reads
 from diagnosis.selectors.reading import image_set_of
 from diagnosis.selectors.studies import with_ai_shown
 from diagnosis.services.case_words import cause_lines, discrepancy_words
-from diagnosis.services.discrepancies import DECISIONS
+from diagnosis.services.discrepancies import DECISION_CHOICES
 
 
 class SecondReadOpinionSerializer(serializers.ModelSerializer[SecondReadOpinion]):
@@ -135,7 +135,7 @@ class DiscrepancyNoteSerializer(InputSerializer):
 
 
 class DiscrepancyResolveSerializer(DiscrepancyNoteSerializer):
-    decision = serializers.ChoiceField(choices=[(decision.value, decision.label) for decision in DECISIONS])
+    decision = serializers.ChoiceField(choices=DECISION_CHOICES)
 
 
 class CommunicationSerializer(serializers.ModelSerializer[CriticalCommunication]):

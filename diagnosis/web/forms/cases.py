@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 
 from diagnosis.models import CommunicationMethod, Confidence
-from diagnosis.services.discrepancies import DECISIONS
+from diagnosis.services.discrepancies import DECISION_CHOICES
 from diagnosis.web.forms.base import MomentInput, PortalForm
 
 
@@ -58,7 +58,7 @@ class DiscrepancyForm(PortalForm):
         super().__init__(*args, auto_id=f"discrepancy{number}_%s", **kwargs)
         self.fields["decision"].choices = [  # type: ignore[attr-defined]
             ("", "Choose"),
-            *((decision.value, decision.label) for decision in DECISIONS),
+            *DECISION_CHOICES,
         ]
 
 

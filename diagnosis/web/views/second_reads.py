@@ -8,8 +8,10 @@ from collections.abc import Callable
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRedirect
 
 from diagnosis.errors import Conflict, PersonError
 from diagnosis.models import SecondRead, Study
@@ -133,12 +135,13 @@ def _done(
     except PersonError as error:
         problem, status = str(error), 409 if isinstance(error, Conflict) else 400
     else:
-        return redirect("web:study", study.pk)
+        # All of the page changes: what was hidden from the reader is shown now.
+        address = reverse("web:study", args=[study.pk])
+        return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
     study = _study(request, study.pk)
     panel = second_read_panel(request.user, study, problem=problem, **{name: form})  # type: ignore[arg-type]
-    return render(
-        request, "second_reads/panel_page.html", {"study": study, "second_read": panel}, status=status
-    )
+    template = "second_reads/_study.html" if request.htmx else "second_reads/panel_page.html"
+    return render(request, template, {"study": study, "second_read": panel}, status=status)
 
 
 def _second_read(request: PersonRequest, second_read_id: uuid.UUID) -> SecondRead:
