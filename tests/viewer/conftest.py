@@ -8,6 +8,7 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,15 +81,25 @@ class Reader:
         return self.page
 
 
+class OneAtATime:
+    """All requests share the test's one connection: the savepoints of two at once would mix."""
+
+    def __init__(self, handler: Callable[..., Any]) -> None:
+        self.handler = handler
+        self.lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        with self.lock:
+            return self.handler(environ, start_response)
+
+
 @pytest.fixture
 def server(db, settings) -> Iterator[str]:
     """The address of a real web server over this test's own records, with the built scripts, under all of the middleware."""
     settings.WHITENOISE_USE_FINDERS = settings.WHITENOISE_AUTOREFRESH = True
     connection = connections["default"]
     connection.inc_thread_sharing()
-    thread = LiveServerThread(
-        "127.0.0.1", lambda handler: handler, connections_override={"default": connection}
-    )
+    thread = LiveServerThread("127.0.0.1", OneAtATime, connections_override={"default": connection})
     thread.daemon = True
     thread.start()
     thread.is_ready.wait()

@@ -32,6 +32,7 @@ export function listen(pane: HTMLElement, meanings: Meanings): void {
   let two: Two | undefined;
   let start = { distance: 0, middle: { x: 0, y: 0 } };
   let previous = { distance: 0, middle: { x: 0, y: 0 } };
+  let queued = 0;
   let isDragging = false;
   let hasMoved = false;
   let lastTap = { at: -Infinity, point: { x: 0, y: 0 } };
@@ -83,7 +84,8 @@ export function listen(pane: HTMLElement, meanings: Meanings): void {
     if (event.pointerType !== "mouse") {
       if (!touches.has(event.pointerId)) return;
       touches.set(event.pointerId, point);
-      if (touches.size === 2) moveTwo();
+      // Each finger is told by itself: only after both is it known whether they moved apart or side by side.
+      if (touches.size === 2) queued ||= requestAnimationFrame(moveTwo);
       else if (touches.size === 1 && isDragging) move(point);
       return;
     }
@@ -104,6 +106,8 @@ export function listen(pane: HTMLElement, meanings: Meanings): void {
   };
 
   const moveTwo = (): void => {
+    queued = 0;
+    if (touches.size !== 2) return;
     const now = pair();
     hasMoved = true;
     if (two === "undecided") {
@@ -124,6 +128,10 @@ export function listen(pane: HTMLElement, meanings: Meanings): void {
   const up = (event: PointerEvent, isCancelled: boolean): void => {
     const point = place(event);
     const wasTwo = two !== undefined;
+    if (queued) {
+      cancelAnimationFrame(queued);
+      moveTwo();
+    }
     touches.delete(event.pointerId);
     if (touches.size === 0) two = undefined;
     mouse = undefined;

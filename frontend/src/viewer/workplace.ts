@@ -371,7 +371,8 @@ export class Workplace {
       case "window":
         return this.window(place, by);
       case "pan":
-        return this.move(place, by);
+        // Until the browser takes the finger for scrolling, the whole image stays where it is.
+        return isTouch && place.frame.classList.contains("pane-scrolls") ? undefined : this.move(place, by);
       case "zoom":
         return this.zoom(place, Math.exp(-by.y / 150));
       case "measure":
