@@ -8,6 +8,8 @@ from django.db import transaction
 from diagnosis import policies
 from diagnosis.models import (
     AuditAction,
+    CriticalResult,
+    Discrepancy,
     FirstRead,
     Image,
     IncomingFile,
@@ -15,6 +17,7 @@ from diagnosis.models import (
     Patient,
     Prediction,
     Review,
+    SecondRead,
     Site,
     Study,
     SymptomNote,
@@ -23,7 +26,18 @@ from diagnosis.models import (
 from diagnosis.services.audit import audit_record
 
 ClinicalRecord = (
-    Patient | Study | Image | Prediction | FirstRead | Review | LabResult | SymptomNote | IncomingFile
+    Patient
+    | Study
+    | Image
+    | Prediction
+    | FirstRead
+    | Review
+    | SecondRead
+    | Discrepancy
+    | CriticalResult
+    | LabResult
+    | SymptomNote
+    | IncomingFile
 )
 
 
@@ -46,7 +60,9 @@ def _belongs_to(record: ClinicalRecord) -> tuple[Site, Patient | None, AuditActi
             return record.patient.site, record.patient, AuditAction.PATIENT_VIEWED
         case Study():
             return record.site, record.patient, AuditAction.STUDY_VIEWED
-        case Image() | FirstRead() | Review():
+        case Discrepancy():
+            return record.review.study.site, record.review.study.patient, AuditAction.STUDY_VIEWED
+        case Image() | FirstRead() | Review() | SecondRead() | CriticalResult():
             return record.study.site, record.study.patient, AuditAction.STUDY_VIEWED
         case Prediction():
             return record.image.study.site, record.image.study.patient, AuditAction.STUDY_VIEWED
