@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from diagnosis.models import Image, Study, User
 from ml.imaging import load_image, render_jpeg
+from ml.phantom import phantom_dicom
 from tests.dicomweb.conftest import stored
 from tests.factories import ImageFactory, PatientFactory, StudyFactory
 from tests.harness.binaries import require
@@ -47,6 +48,18 @@ def study(patient, radiologist) -> Study:
         performed_at="2020-04-02T08:15:00Z",
         status="to_read",
     )
+
+
+@pytest.fixture
+def prior(patient, radiologist):
+    uid = "1.2.826.0.1.3680043.10.2.9"
+    earlier = StudyFactory(
+        patient=patient, submitted_by=radiologist, study_instance_uid=uid, performed_at="2020-03-01T08:15:00Z"
+    )
+    content = phantom_dicom(
+        12, rows=260, columns=300, study_instance_uid=uid, photometric="MONOCHROME1", bits_stored=14
+    )
+    return stored(earlier, content), content
 
 
 def stored_raster(study: Study, content: bytes, kind: str = "png") -> Image:

@@ -11,8 +11,7 @@ from PIL import Image as Picture
 from playwright.sync_api import Page, expect
 
 from ml.imaging import load_image
-from ml.phantom import phantom_dicom
-from tests.factories import ModelVersionFactory, PredictionFactory, StudyFactory
+from tests.factories import ModelVersionFactory, PredictionFactory
 from tests.viewer.conftest import painted, settled, stored, stored_raster
 from tests.viewer.test_pixels import COLUMNS, ROWS, dicom, on_screen
 
@@ -371,18 +370,6 @@ def test_several_images_of_a_study_are_shown_in_turn(reader, study):
     np.testing.assert_allclose(on_screen(page, 200, 220), greys(second.file.read()), atol=1.01)
     page.keyboard.press("ArrowUp")
     page.locator(f'[data-pane="current"][data-state="painted"][data-image="{first.pk}"]').wait_for()
-
-
-@pytest.fixture
-def prior(patient, radiologist):
-    uid = "1.2.826.0.1.3680043.10.2.9"
-    earlier = StudyFactory(
-        patient=patient, submitted_by=radiologist, study_instance_uid=uid, performed_at="2020-03-01T08:15:00Z"
-    )
-    content = phantom_dicom(
-        12, rows=260, columns=300, study_instance_uid=uid, photometric="MONOCHROME1", bits_stored=14
-    )
-    return stored(earlier, content), content
 
 
 def test_the_earlier_image_stands_beside_and_follows(reader, study, content, prior, screenshot):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
 from tests.viewer.conftest import painted, settled, stored
 from tests.viewer.test_pixels import dicom
-from tests.viewer.test_tools import prior, readout  # noqa: F401  A fixture.
+from tests.viewer.test_tools import readout
 
 pytestmark = [pytest.mark.e2e]
+
+
+FINGER_SECONDS = 0.03
+"""Between two places of a finger, as its events tell it."""
 
 
 class Fingers:
@@ -30,7 +35,9 @@ class Fingers:
         """Each finger from one place to another, both seen from the middle of the pane."""
         middle = self.middle
         # At the end the fingers rest: a finger that leaves in a hurry throws, and the next tap would only catch that.
-        for step in [*range(steps + 1), *[steps] * 4]:
+        places = [*range(steps + 1), *[steps] * 4]
+        began = time.time() - len(places) * FINGER_SECONDS
+        for turn, step in enumerate(places):
             points = [
                 {
                     "x": middle[0] + start[0] + (end[0] - start[0]) * step / steps,
@@ -39,19 +46,19 @@ class Fingers:
                 }
                 for number, (start, end) in enumerate(fingers)
             ]
-            self._send("touchStart" if step == 0 else "touchMove", points)
-        self._send("touchEnd", [])
+            self._send("touchStart" if step == 0 else "touchMove", points, began + turn * FINGER_SECONDS)
+        self._send("touchEnd", [], time.time())
         settled(self.page)
 
     def tap(self, times: int = 1) -> None:
         x, y = self.middle
         for _ in range(times):
-            self._send("touchStart", [{"x": x, "y": y}])
-            self._send("touchEnd", [])
+            self._send("touchStart", [{"x": x, "y": y}], time.time())
+            self._send("touchEnd", [], time.time())
         settled(self.page)
 
-    def _send(self, kind: str, points: list[dict[str, float]]) -> None:
-        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    def _send(self, kind: str, points: list[dict[str, float]], at: float) -> None:
+        self.session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points, "timestamp": at})
 
 
 @pytest.fixture
@@ -93,9 +100,9 @@ def test_one_finger_moves_a_zoomed_image_and_scrolls_the_page_over_a_whole_one(p
     fingers = Fingers(phone)
     whole = painted(phone)
     fingers.move(((0, 100), (0, -100)))
-    assert phone.evaluate("scrollY") > 50
+    phone.wait_for_function("() => scrollY > 50")
     assert (painted(phone) == whole).all()
-    phone.evaluate("scrollTo(0, 0)")
+    phone.evaluate("() => new Promise((done) => { onscrollend = done; scrollTo(0, 0); })")
     fingers.move(((-30, 0), (-90, 0)), ((30, 0), (90, 0)))
     before = painted(phone)
     fingers.move(((0, 40), (0, -40)))

@@ -152,7 +152,7 @@ export function listen(pane: HTMLElement, meanings: Meanings): void {
     pane.addEventListener(
       name,
       (event) => {
-        if (event.touches.length > 1) event.preventDefault();
+        if (event.touches.length > 1 && event.cancelable) event.preventDefault();
       },
       { passive: false },
     );
