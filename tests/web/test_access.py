@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from diagnosis.models import PacsPeer
+from diagnosis.models import PacsPeer, SavedFilter
 from diagnosis.selectors.studies import second_opinion
 from diagnosis.web.urls import urlpatterns
 from tests.case_records import case_records
@@ -27,6 +27,11 @@ TABLE = {
     ("get", "home"): (200, 200, 200, 200, 302),
     ("post", "search"): (200, 200, 200, 200, 401),
     ("post", "refresh"): (200, 200, 200, 200, 401),
+    # The saved view is the doctor's.
+    ("post", "view_save"): (302, 302, 302, 302, 401),
+    ("post", "view_default"): (302, 302, 302, 302, 401),
+    ("post", "view_delete"): (302, 404, 404, 404, 401),
+    ("post", "view_restore"): (302, 404, 404, 404, 401),
     ("post", "upload"): (201, 201, 403, 404, 401),
     ("get", "waiting"): (200, 200, 200, 200, 302),
     ("get", "confirm"): (200, 200, 200, 200, 302),
@@ -48,6 +53,15 @@ TABLE = {
     ("get", "retrievals"): (200, 200, 200, 200, 302),
     ("get", "study"): (200, 200, 200, 404, 302),
     ("get", "study_live"): (200, 200, 200, 404, 302),
+    # Back to the worklist where the list has no other, or where the study is none of one's own.
+    ("get", "next_study"): (302, 302, 302, 302, 302),
+    ("get", "menu"): (200, 200, 200, 404, 302),
+    ("get", "claim"): (200, 200, 200, 404, 302),
+    ("post", "claim"): (403, 200, 403, 404, 401),
+    ("post", "claim_end"): (403, 403, 409, 404, 401),
+    ("post", "priority"): (200, 200, 200, 404, 401),
+    # Who may not read is not assigned: neither the doctor nor the administrator.
+    ("post", "reader"): (403, 200, 400, 404, 401),
     # At a site that shows the second opinion at once nothing is to be locked.
     ("post", "first_read"): (403, 400, 403, 404, 401),
     ("post", "reveal"): (403, 400, 403, 404, 401),
@@ -92,7 +106,11 @@ def addresses(site, doctor, radiologist, patient, study, image, prediction, sign
     waiting = IncomingFileFactory(site=site, uploaded_by=doctor)
     upload = ResumableUploadFactory(site=site, uploaded_by=doctor)
     failed = PredictionFactory(image=ImageFactory(study__patient=patient), failed=True)
+    saved = SavedFilter.objects.create(user=doctor, name="Nights", query={})
     arguments = {
+        "view_delete": [saved.pk],
+        "view_restore": [saved.pk],
+        **{name: [study.pk] for name in ("next_study", "menu", "claim", "claim_end", "priority", "reader")},
         "report_draft": [study.pk],
         "report_draft_discard": [study.pk],
         "report": [signed.study.pk],
@@ -141,6 +159,12 @@ def archive(site, doctor):
 def bodies(archive, site, study, radiologist, signed):
     return {
         "upload": {"site": site.pk, "files": uploaded("chest.png", png())},
+        "view_save": {"name": "Mine", "status": "open"},
+        "view_default": {"view": "stat"},
+        "claim": {"act": "take"},
+        "claim_end": {"reason": "agreed"},
+        "priority": {"priority": "stat", "seen": "routine"},
+        "reader": {"reader": "me"},
         "review": {"decision": "confirm", "opinion_token": second_opinion(study).token},
         "report_draft": {"author": radiologist.pk, "findings": "Clear."},
         "report_addendum": {"addendum": "Told the doctor.", "follows": signed.pk},
