@@ -72,7 +72,7 @@ def review_signed_check(*, actor: User, review: Review) -> None:
 
 def late_opinion_check(*, actor: User, study: Study) -> None:
     """After the network has finished with a study that was read without waiting for it."""
-    if not Study.objects.filter(pk=study.pk, status=StudyStatus.READ).exists():
+    if not Study.objects.select_for_update().filter(pk=study.pk, status=StudyStatus.READ).first():
         return
     study = whole_study(study)
     review = standing_read(study)
