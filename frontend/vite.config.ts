@@ -20,6 +20,9 @@ export default defineConfig({
         replacement: here("node_modules/@cornerstonejs/dicom-image-loader/dist/esm/shared/decoders"),
       },
       { find: /^@kitware\/vtk\.js\/IO\/.*/, replacement: here("src/viewer/no-meshes.ts") },
+      // Cornerstone draws with WebGL; WebGPU is asked for by nobody.
+      { find: /^\.\.\/WebGPU\/Profiles\/.*/, replacement: here("src/viewer/no-meshes.ts") },
+      { find: /^dcmjs$/, replacement: here("src/viewer/no-files.ts") },
     ],
   },
   build: {

@@ -12,6 +12,7 @@ export function startViewer(): void {
   const told = document.querySelector("#viewer-images")?.textContent;
   const first = viewer?.dataset["shown"];
   if (!viewer || !told || !first) return;
+  performance.mark("viewer:begin");
   const entries = JSON.parse(told) as ImageEntry[];
   const entry = entries.find(({ id }) => id === first);
   // Its failure is told by the viewer, which asks for the same image.

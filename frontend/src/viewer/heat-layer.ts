@@ -44,7 +44,7 @@ export class HeatLayer {
     if (!this.caption) {
       this.caption = document.createElement("p");
       this.caption.className = "heat-caption";
-      this.frame.append(this.caption);
+      this.frame.querySelector("[data-words]")!.append(this.caption);
     }
     this.caption.textContent = `Where the network looked: ${map.caption}`;
     this.place();
