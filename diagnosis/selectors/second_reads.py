@@ -9,16 +9,17 @@ from django.db.models import F, Q, QuerySet
 from diagnosis import policies
 from diagnosis.models import (
     OPEN_STATES,
-    CaseRules,
     SecondRead,
     SecondReadOpinion,
     SecondReadRole,
     SecondReadState,
-    Site,
     Study,
     User,
 )
 from diagnosis.selectors.cases import PRIORITY_RANK, URGENCY
+
+MOST_SHOWN = 100
+"""Of those in other hands; how many there are beyond them is said."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -26,13 +27,14 @@ class SecondReadQueue:
     """``to_read`` and ``to_adjudicate`` are what the person may take, or has; ``others`` the rest of the open ones.
 
     What may still be read blind is ordered by priority and age alone: its cause would tell what reader or network said.
-    ``held`` counts those that wait for a free place.
+    ``held`` counts those that wait for a free place, ``more`` those of the others beyond ``MOST_SHOWN``.
     """
 
     to_read: list[SecondRead]
     to_adjudicate: list[SecondRead]
     others: list[SecondRead]
     held: int
+    more: int
 
 
 def with_causes(second_reads: QuerySet[SecondRead]) -> QuerySet[SecondRead]:
@@ -52,10 +54,12 @@ def second_read_queue(user: User) -> SecondReadQueue:
     can_adjudicate = Q(state=SecondReadState.TO_ADJUDICATE) | Q(
         state=SecondReadState.ADJUDICATING, holder=user
     )
+    others = visible.exclude(pk__in=own.values("pk")).order_by(*URGENCY)
     return SecondReadQueue(
         to_read=list(with_causes(own.filter(can_take).order_by(*blind_order))),
         to_adjudicate=list(with_causes(own.filter(can_adjudicate).order_by(*blind_order))),
-        others=list(with_causes(visible.exclude(pk__in=own.values("pk")).order_by(*URGENCY))),
+        others=list(with_causes(others)[:MOST_SHOWN]),
+        more=max(0, others.count() - MOST_SHOWN),
         held=visible.filter(state=SecondReadState.HELD).count(),
     )
 
@@ -87,8 +91,3 @@ def outcome_of(study: Study) -> SecondReadOpinion | None:
         return None
     by_role = {opinion.role: opinion for opinion in second_read.opinions.all()}
     return by_role.get(SecondReadRole.ADJUDICATOR) or by_role.get(SecondReadRole.SECOND)
-
-
-def most_open(site: Site) -> int:
-    """How many second reads ``site`` offers at once."""
-    return CaseRules.of(site.pk).second_read_most_open

@@ -66,7 +66,7 @@ class SecondReadSerializer(serializers.ModelSerializer[SecondRead]):
 
     @extend_schema_field(SecondReadOpinionSerializer(many=True))
     def get_opinions(self, second_read: SecondRead) -> Any:
-        rows = [] if self._is_hidden(second_read) else second_read.opinions.all()
+        rows = [] if self._is_hidden(second_read) else list(second_read.opinions.all())
         return SecondReadOpinionSerializer(rows, many=True).data
 
     @extend_schema_field(serializers.CharField())
@@ -79,7 +79,7 @@ class SecondReadRequestSerializer(InputSerializer):
 
 
 class _ReadFields(InputSerializer):
-    label = serializers.CharField(max_length=64)
+    label = serializers.CharField(max_length=64)  # type: ignore[assignment]
     confidence = serializers.ChoiceField(choices=Confidence.choices)
 
 

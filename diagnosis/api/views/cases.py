@@ -99,7 +99,7 @@ class SecondReadListView(ListView):
     def get(self, request: Request) -> Response:
         """What the caller may still read second stands by priority and age alone, and without its causes."""
         queue = second_read_queue(self.person)
-        page = self.paginate_queryset([*queue.to_adjudicate, *queue.to_read, *queue.others])  # type: ignore[arg-type]
+        page = self.paginate_queryset([*queue.to_adjudicate, *queue.to_read, *queue.others])
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 

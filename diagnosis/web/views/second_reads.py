@@ -27,7 +27,8 @@ from diagnosis.services.second_reads import (
     second_read_take,
     second_read_waive,
 )
-from diagnosis.web.case_panels import SECOND_READ_CHIPS, second_read_form, second_read_panel
+from diagnosis.web.case_panels import second_read_form, second_read_panel
+from diagnosis.web.forms.base import PortalForm
 from diagnosis.web.forms.cases import SecondReadRequestForm, WithdrawForm
 from diagnosis.web.queue_rows import discrepancy_rows, queue_rows
 from diagnosis.web.requests import PersonRequest
@@ -43,8 +44,8 @@ def queue(request: PersonRequest) -> HttpResponse:
         "to_adjudicate": queue_rows(request.user, found.to_adjudicate),
         "others": queue_rows(request.user, found.others),
         "held": found.held,
+        "more": found.more,
         "discrepancies": discrepancy_rows(unsettled),
-        "chips": SECOND_READ_CHIPS,
     }
     return render(request, "second_reads/queue.html", context)
 
@@ -123,7 +124,7 @@ def _done(
     request: PersonRequest,
     study: Study,
     act: Callable[[], object],
-    form: SecondReadRequestForm | WithdrawForm | object,
+    form: PortalForm,
     name: str,
 ) -> HttpResponse:
     """Back to the study, as it is now; or the panel again, with what was typed and what is wrong with it."""
@@ -131,7 +132,7 @@ def _done(
     try:
         act()
     except ValidationError as error:
-        form.take_errors(error)  # type: ignore[attr-defined]  # Each is a PortalForm.
+        form.take_errors(error)
     except PersonError as error:
         problem, status = str(error), 409 if isinstance(error, Conflict) else 400
     else:
