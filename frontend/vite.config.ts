@@ -38,6 +38,11 @@ export default defineConfig({
       output: {
         ...chunks,
         entryFileNames: "[name].js",
+        // Chunks would import what they share with the entry from the entry, by its plain name: pages know it by another one,
+        // and a browser runs a script under two names twice.
+        codeSplitting: {
+          groups: [{ name: "app", test: /.src.(?!viewer.|styles.|main\.ts)|.src.viewer.(frames|told)|node_modules.(htmx|idiomorph|tus)/, minSize: 0 }],
+        },
         assetFileNames: (asset) => (asset.names.includes("main.css") ? "[name][extname]" : chunks.assetFileNames),
       },
     },

@@ -1,26 +1,4 @@
+// The one script that pages name, and nothing more: Django serves it under a name with a hash, and a chunk that imports it by
+// the plain one gets it a second time. What must run once is in a chunk of its own.
 import "./styles/main.css";
-
-import { startDecisionLink } from "./decision-link";
-import { startHeatMaps } from "./heat-map";
-import { startMenus } from "./menu";
-import { startReports } from "./report";
-import { startRequests } from "./requests";
-import { startThemeToggle } from "./theme";
-import { startUploads } from "./uploads";
-import { startClaims } from "./claims";
-import { startViewer } from "./viewer";
-import { startWorklist } from "./worklist";
-
-// Shows what works with a script alone.
-document.documentElement.classList.add("js");
-
-startRequests();
-startMenus();
-startThemeToggle();
-startUploads();
-startViewer();
-startHeatMaps();
-startDecisionLink();
-startReports();
-startClaims();
-startWorklist();
+import "./app";
