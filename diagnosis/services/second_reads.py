@@ -14,6 +14,7 @@ from diagnosis.models import (
     OPEN_STATES,
     UNREAD_STATES,
     AuditAction,
+    AuditEvent,
     CaseRules,
     Confidence,
     FirstRead,
@@ -45,6 +46,13 @@ from diagnosis.services.second_read_queue import (
     hand_back,
     is_drawn,
     queue_arrange,
+)
+
+_SHOW_THE_READ = (
+    AuditAction.PATIENT_VIEWED,
+    AuditAction.STUDY_VIEWED,
+    AuditAction.REPORT_OPENED,
+    AuditAction.REPORT_PRINTED,
 )
 
 SUPERSEDED = "The study was read anew."
@@ -133,9 +141,24 @@ def _open(
     second_read = existing or SecondRead(study=study, review=review, cause_rank=CAUSE_RANK[kind])
     if existing is None:
         second_read.save(force_insert=True)
+        _exclude_who_saw(second_read)
     # One that is given already keeps the new cause too: it says what the agreement was worth.
     cause_add(actor=actor, second_read=second_read, kind=kind, rule=rule, facts=facts, note=note)
     return second_read
+
+
+def _exclude_who_saw(second_read: SecondRead) -> None:
+    """Who has opened the patient, the study or the report since it was signed knows the read: no blind reader any more."""
+    saw = AuditEvent.objects.filter(
+        patient=second_read.study.patient_id,
+        action__in=_SHOW_THE_READ,
+        occurred_at__gte=second_read.review.signed_at,
+    ).exclude(actor=second_read.review.reader_id)
+    SecondReadWaiver.objects.bulk_create(
+        SecondReadWaiver(second_read=second_read, reader_id=reader)
+        for reader in sorted(set(saw.values_list("actor_id", flat=True)))
+        if reader is not None
+    )
 
 
 def _supersede(actor: User, review: Review) -> None:

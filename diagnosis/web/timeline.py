@@ -25,6 +25,15 @@ from diagnosis.web.timeline_chart import Chart, timeline_chart
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a PCR that came late means for the signed read of a study, in words; ``is_open``: nobody has settled it."""
+
+    words: str
+    is_open: bool
+    study_id: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
 class TimelineItem:
     """One dated fact: a PCR result, a symptom note or a study; ``is_current`` marks the study on screen.
 
@@ -38,7 +47,7 @@ class TimelineItem:
     reviews: Sequence[Review] = ()
     is_current: bool = False
     day: int | None = None
-    remarks: Sequence[str] = ()
+    remarks: Sequence[Remark] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +77,12 @@ def _items(
     """Newest first, as ``viewer`` may see it: beside a case whose second opinion is hidden none on earlier ones is shown."""
     items = []
     notes = [entry.record for entry in entries if entry.kind == "symptoms"]
-    remarks: dict[uuid.UUID, list[str]] = defaultdict(list)
-    for discrepancy in discrepancies_shown_to(viewer).filter(lab_result__patient=patient):
-        remarks[discrepancy.lab_result_id].append(discrepancy_words(discrepancy))
+    remarks: dict[uuid.UUID, list[Remark]] = defaultdict(list)
+    late = discrepancies_shown_to(viewer).filter(lab_result__patient=patient).select_related("review")
+    for discrepancy in late:
+        remarks[discrepancy.lab_result_id].append(
+            Remark(discrepancy_words(discrepancy), not discrepancy.is_resolved, discrepancy.review.study_id)
+        )
     reads_blind = any(
         entry.kind == "study" and entry.record.pk == current_study_id and is_ai_hidden(entry.record)
         for entry in entries

@@ -35,6 +35,7 @@ from diagnosis.services.second_reads import (
     second_read_take,
     second_read_waive,
 )
+from diagnosis.services.studies import study_open
 from tests.factories import (
     ImageFactory,
     LabResultFactory,
@@ -280,6 +281,19 @@ def test_who_asked_to_see_the_read_sees_it_and_reads_second_no_more(overridden, 
     take(third, overridden)
     with pytest.raises(Conflict, match="not hidden"):
         second_read_waive(actor=second_radiologist, study=overridden)
+
+
+def test_who_opened_the_study_since_it_was_signed_is_not_asked_to_read_it_blind(
+    study, radiologist, second_radiologist, third, doctor
+):
+    sign(radiologist, study)
+    study_open(actor=second_radiologist, study=study)
+    second_read_request(actor=doctor, study=study)
+    assert second_read_queue(second_radiologist).to_read == []
+    assert current_review(seen(study, second_radiologist)).label == "covid19"
+    with pytest.raises(NotPossible, match="seen its read"):
+        take(second_radiologist, study)
+    assert [row.study for row in second_read_queue(third).to_read] == [study]
 
 
 def test_one_person_at_a_time_and_after_an_hour_it_goes_back(
