@@ -26,7 +26,7 @@ def fill(apps, schema_editor):
         if len(batch) == BATCH:
             write()
     write()
-    worklist_facts.rebuild(schema_editor.connection)
+    worklist_facts.rebuild(schema_editor.connection, ["opinion_state", "pcr_state", "patient_name_key"])
 
 
 class Migration(migrations.Migration):

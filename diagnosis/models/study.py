@@ -47,8 +47,9 @@ _PRIORITY_RANK = models.Case(
 
 
 class Study(models.Model):
-    """``pcr_state``, ``opinion_state`` and ``patient_name_key`` repeat what other tables say, so that a million studies can be
-    narrowed and sorted by an index. The database itself keeps them true: see ``diagnosis.models.worklist_facts``.
+    """``pcr_state``, ``opinion_state``, ``signed_decision`` and ``patient_name_key`` repeat what other tables say, so that a
+    million studies can be narrowed and sorted by an index. The database itself keeps them true: see
+    ``diagnosis.models.worklist_facts``.
     """
 
     site_lookup = "site"
@@ -97,6 +98,10 @@ class Study(models.Model):
         max_length=8, choices=OpinionState, default="", editable=False, help_text="Empty: no prediction."
     )
 
+    signed_decision = models.CharField(
+        max_length=8, default="", editable=False, help_text="Decision of the newest signed read; empty: none."
+    )
+
     objects = SiteScopedQuerySet.as_manager()
 
     class Meta:
@@ -124,6 +129,11 @@ class Study(models.Model):
             models.Index(fields=["site", "patient_name_key", "id"], name="study_by_name"),
             models.Index(fields=["site", "opinion_state", "created_at", "id"], name="study_by_opinion_state"),
             models.Index(fields=["site", "pcr_state", "created_at", "id"], name="study_by_pcr_state"),
+            models.Index(
+                fields=["site", "created_at", "id"],
+                condition=models.Q(signed_decision="override"),
+                name="study_overridden",
+            ),
             models.Index(
                 fields=["assigned_to", "created_at", "id"],
                 condition=models.Q(assigned_to__isnull=False),

@@ -8,6 +8,8 @@ a migration that rebuilds a table fails at triggers that name it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -16,6 +18,7 @@ TRIGGERS = {
     "diagnosis_prediction": ("prediction_facts",),
     "diagnosis_image": ("image_facts",),
     "diagnosis_labresult": ("lab_result_facts",),
+    "diagnosis_review": ("review_facts",),
     "diagnosis_study": ("study_facts",),
     "diagnosis_patient": ("patient_facts",),
 }
@@ -40,6 +43,10 @@ COALESCE((
   SELECT r.result FROM diagnosis_labresult r WHERE r.patient_id = {patient}
   ORDER BY r.collected_at DESC, r.id DESC LIMIT 1
 ), '')"""
+_SIGNED_DECISION = """
+COALESCE((
+  SELECT v.decision FROM diagnosis_review v WHERE v.study_id = {study} ORDER BY v.signed_at DESC, v.id DESC LIMIT 1
+), '')"""
 _NAME_KEY = "COALESCE((SELECT n.name_key FROM diagnosis_patient n WHERE n.id = {patient}), '')"
 
 
@@ -48,6 +55,7 @@ def _facts(vendor: str, *, study: str, patient: str) -> dict[str, str]:
     return {
         "opinion_state": _OPINION_STATE.format(study=study, length=length),
         "pcr_state": _PCR_STATE.format(patient=patient),
+        "signed_decision": _SIGNED_DECISION.format(study=study),
         "patient_name_key": _NAME_KEY.format(patient=patient),
     }
 
@@ -88,10 +96,10 @@ def uninstall(connection: BaseDatabaseWrapper) -> None:
                     cursor.execute(f"DROP TRIGGER IF EXISTS diagnosis_{name}_{event}{suffix}")
 
 
-def rebuild(connection: BaseDatabaseWrapper) -> None:
-    """Write all facts and words anew, from the records that they repeat."""
+def rebuild(connection: BaseDatabaseWrapper, columns: Sequence[str]) -> None:
+    """Write these facts of all studies, and the words of all patients, anew from the records that they repeat."""
     facts = _facts(connection.vendor, study="diagnosis_study.id", patient="diagnosis_study.patient_id")
-    values = ", ".join(f"{column} = {value}" for column, value in facts.items())
+    values = ", ".join(f"{column} = {facts[column]}" for column in columns)
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE diagnosis_study SET {values}")  # noqa: S608  Nothing in it comes from outside.
         cursor.execute("DELETE FROM diagnosis_patientterm")
@@ -104,7 +112,7 @@ def _is_migrated(connection: BaseDatabaseWrapper) -> bool:
         if not {"diagnosis_patientterm", *TRIGGERS} <= existing:
             return False
         columns = connection.introspection.get_table_description(cursor, "diagnosis_study")
-        return "opinion_state" in {column.name for column in columns}
+        return "signed_decision" in {column.name for column in columns}
 
 
 def _statements(vendor: str) -> list[str]:
@@ -163,6 +171,9 @@ def _sqlite() -> list[str]:
                 study("NEW.id", "pcr_state", "patient_name_key"),
             )
             for event in ("INSERT", "UPDATE OF patient_id")
+        ),
+        _sqlite_trigger(
+            "review_facts_insert", "INSERT", "diagnosis_review", study("NEW.study_id", "signed_decision")
         ),
         _sqlite_trigger("patient_facts_insert", "INSERT", "diagnosis_patient", patient_words),
         _sqlite_trigger(
@@ -240,6 +251,13 @@ def _postgresql() -> list[str]:
         trigger("lab_result_facts", "AFTER", "INSERT", "diagnosis_labresult"),
         trigger("lab_result_facts", "AFTER", "UPDATE", "diagnosis_labresult"),
         trigger("lab_result_facts", "AFTER", "DELETE", "diagnosis_labresult"),
+        function(
+            "review_facts",
+            # Each read follows the one before, so a new one is the newest.
+            "BEGIN UPDATE diagnosis_study SET signed_decision = NEW.decision "
+            "WHERE id = NEW.study_id AND signed_decision <> NEW.decision; RETURN NULL; END",
+        ),
+        trigger("review_facts", "AFTER", "INSERT", "diagnosis_review"),
         function(
             "study_facts",
             "BEGIN PERFORM 1 FROM diagnosis_patient WHERE id = NEW.patient_id FOR NO KEY UPDATE; "

@@ -26,7 +26,6 @@ from diagnosis.models import (
     PatientTerm,
     PcrResult,
     Priority,
-    Review,
     Study,
     StudyStatus,
     User,
@@ -195,11 +194,8 @@ def _narrowed(studies: QuerySet[Study], viewer: Viewer, narrow: WorklistFilter) 
         studies = studies.filter(pcr_state="" if narrow.pcr == PcrChoice.NONE else narrow.pcr)
     if narrow.opinion:
         studies = studies.filter(policies.ai_shown_to(viewer.user), opinion_state=narrow.opinion)
-    if narrow.case:
-        overridden = Review.objects.filter(
-            study=OuterRef("pk"), decision=Decision.OVERRIDE, followed_by__isnull=True
-        )
-        studies = studies.filter(Exists(overridden), policies.ai_shown_to(viewer.user))
+    if narrow.case == Finding.DISAGREEMENT:
+        studies = studies.filter(policies.ai_shown_to(viewer.user), signed_decision=Decision.OVERRIDE)
     return studies
 
 

@@ -27,6 +27,7 @@ from tests.factories import (
     LabResultFactory,
     PatientFactory,
     PredictionFactory,
+    ReviewFactory,
     StudyFactory,
 )
 
@@ -254,6 +255,14 @@ def test_a_later_opinion_takes_the_place_of_the_one_before(site):
     )
     study.refresh_from_db()
     assert study.opinion_state == "label"
+
+
+def test_a_read_that_overrides_is_a_disagreement_until_a_later_one_is_none(site, doctor):
+    study = make(site, status="read")
+    first = ReviewFactory(study=study, decision="override", reason="chronic")
+    assert found(doctor, WorklistFilter(case="disagreement")) == [study.pk]
+    ReviewFactory(study=study, decision="confirm", follows=first)
+    assert found(doctor, WorklistFilter(case="disagreement")) == []
 
 
 def test_an_image_that_moves_takes_its_opinion_along(site):

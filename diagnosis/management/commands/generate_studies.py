@@ -20,6 +20,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from diagnosis.models import (
+    Decision,
     Image,
     LabResult,
     ModelVersion,
@@ -29,10 +30,12 @@ from diagnosis.models import (
     Review,
     Site,
     Study,
+    StudyStatus,
     User,
     worklist_facts,
 )
 from diagnosis.models.search_key import name_key, search_terms
+from diagnosis.models.study import OpinionState
 from ml.imaging import render_jpeg
 
 BATCH = 10_000
@@ -297,11 +300,12 @@ class Generator:
             else "to_read"
             for index in range(first, first + size)
         ]
+        decisions = self._decisions(statuses, states)
         Rows(
             Study,
             [
                 "id", "patient_id", "study_instance_uid", "accession_number", "performed_at", "priority", "status",
-                "created_at", "patient_name_key", "pcr_state", "opinion_state",
+                "created_at", "patient_name_key", "pcr_state", "opinion_state", "signed_decision",
             ],
             site_id=self.site.pk,
             submitted_by_id=self.user.pk,
@@ -310,6 +314,7 @@ class Generator:
             (
                 keys[n], patients[owners[n]], f"2.25.{int(keys[n], 16)}", f"A{self.mrn_start + first + n}", times[n],
                 priorities[n], statuses[n], times[n], names[owners[n]], pcr[owners[n]], states[n],
+                decisions[n],
             )
             for n in range(size)
         )  # fmt: skip
@@ -328,7 +333,7 @@ class Generator:
             thumbnail=self.file,
         ).write((image_keys[n], keys[n], keys[n] + image_keys[n], times[n]) for n in range(size))
         self._predictions(image_keys, states, times)
-        self._reviews(keys, statuses, states, times)
+        self._reviews(keys, decisions, times)
 
     def _predictions(self, image_keys: list[str], states: list[str], times: list[str]) -> None:
         asked = [n for n, state in enumerate(states) if state]
@@ -359,14 +364,24 @@ class Generator:
             activation_maps=b"made up",
         ).write(rows)  # fmt: skip
 
-    def _reviews(self, keys: list[str], statuses: list[str], states: list[str], times: list[str]) -> None:
-        read = [n for n, status in enumerate(statuses) if status == "read"]
-        overrides = self.random.random(len(read)) < 0.08
-        rows = []
-        for key, n, overrides_it in zip(self._ids(len(read)), read, overrides, strict=True):
-            aided = states[n] in ("label", "unsure")
-            decision = "override" if aided and overrides_it else "confirm" if aided else "unaided"
-            rows.append((key, keys[n], decision, "chronic" if decision == "override" else "", times[n]))
+    def _decisions(self, statuses: list[str], states: list[str]) -> list[str]:
+        """How each study was signed; empty where it was not."""
+        overrides = self.random.random(len(states)) < 0.08
+        aided = [state in (OpinionState.LABEL, OpinionState.UNSURE) for state in states]
+        return [
+            "" if status != StudyStatus.READ
+            else Decision.UNAIDED.value if not is_aided
+            else Decision.OVERRIDE.value if overrides_it
+            else Decision.CONFIRM.value
+            for status, is_aided, overrides_it in zip(statuses, aided, overrides, strict=True)
+        ]  # fmt: skip
+
+    def _reviews(self, keys: list[str], decisions: list[str], times: list[str]) -> None:
+        signed = [(n, decision) for n, decision in enumerate(decisions) if decision]
+        rows = [
+            (key, keys[n], decision, "chronic" if decision == Decision.OVERRIDE else "", times[n])
+            for key, (n, decision) in zip(self._ids(len(signed)), signed, strict=True)
+        ]
         Rows(
             Review,
             ["id", "study_id", "decision", "reason", "signed_at"],
