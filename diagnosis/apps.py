@@ -20,12 +20,17 @@ class DiagnosisConfig(AppConfig):
 
 
 def _before_migrate(*, using: str, **_: Any) -> None:
-    """Triggers that name a table are in the way of a migration that rebuilds it."""
+    """Triggers that name a table are in the way of a migration that rebuilds it; and what a request may take is too short for
+    one over millions of rows."""
     from django.db import connections
 
     from diagnosis.models import worklist_facts
 
-    worklist_facts.uninstall(connections[using])
+    connection = connections[using]
+    worklist_facts.uninstall(connection)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 0")
 
 
 def _after_migrate(*, using: str, **_: Any) -> None:
@@ -38,5 +43,8 @@ def _after_migrate(*, using: str, **_: Any) -> None:
     connection = connections[using]
     append_only.install(connection)
     worklist_facts.install(connection)
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("RESET statement_timeout")
     if AuditHead._meta.db_table in connection.introspection.table_names():
         AuditHead.objects.using(using).get_or_create(pk=1, defaults={"seq": 0, "hash": "0" * 64})
