@@ -22,7 +22,6 @@ export default defineConfig({
       { find: /^@kitware\/vtk\.js\/IO\/.*/, replacement: here("src/viewer/no-meshes.ts") },
       // Cornerstone draws with WebGL; WebGPU is asked for by nobody.
       { find: /^\.\.\/WebGPU\/Profiles\/.*/, replacement: here("src/viewer/no-meshes.ts") },
-      { find: /^dcmjs$/, replacement: here("src/viewer/no-files.ts") },
     ],
   },
   build: {

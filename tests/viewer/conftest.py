@@ -91,6 +91,8 @@ class Reader:
     def open(self, study: Study, query: str = "") -> Page:
         self.page.goto(f"{self.server_url}/studies/{study.pk}/{query}")
         self.page.locator('[data-pane="current"][data-state="painted"]').wait_for(timeout=20_000)
+        # What else comes by itself may move the viewer on the page.
+        self.page.wait_for_load_state("networkidle")
         return self.page
 
 

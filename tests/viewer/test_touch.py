@@ -64,9 +64,7 @@ class Fingers:
 @pytest.fixture
 def phone(reader_of, radiologist, study) -> Page:
     stored(study, dicom())
-    page = reader_of(radiologist, phone=True).open(study)
-    page.wait_for_load_state("networkidle")
-    return page
+    return reader_of(radiologist, phone=True).open(study)
 
 
 def zoom(page: Page) -> int:
