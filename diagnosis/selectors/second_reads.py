@@ -64,14 +64,12 @@ def second_read_queue(user: User) -> SecondReadQueue:
     )
 
 
-def second_reads_to_take(user: User) -> int:
-    """How many second reads and adjudications ``user`` could take now."""
+def second_reads_to_take(user: User) -> QuerySet[SecondRead]:
+    """The second reads and adjudications that ``user`` could take now, or has taken."""
     readable = policies.sites_where(user, policies.Act.READ_SECOND)
     wanted = (SecondReadState.WAITING, SecondReadState.TO_ADJUDICATE)
-    return (
-        policies.second_reads_open_to(user)
-        .filter(Q(state__in=wanted) | Q(holder=user), study__site__in=readable, study__status="read")
-        .count()
+    return policies.second_reads_open_to(user).filter(
+        Q(state__in=wanted) | Q(holder=user), study__site__in=readable, study__status="read"
     )
 
 

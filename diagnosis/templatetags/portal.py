@@ -14,8 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from diagnosis.models import IncomingFile, Membership, Study, User
-from diagnosis.selectors.critical_results import open_critical_results
-from diagnosis.selectors.second_reads import second_reads_to_take
+from diagnosis.selectors.case_counts import case_counts_of
 from diagnosis.web.chips import Chip
 from diagnosis.web.outcomes import CHIPS, URGENCY, Outcome
 from diagnosis.web.people import own_memberships
@@ -117,5 +116,5 @@ def memberships(user: User) -> list[Membership]:
 
 @register.simple_tag
 def case_counts(user: User) -> dict[str, int]:
-    """What waits for ``user``: second reads to take, and critical results that nobody has acknowledged."""
-    return {"second_reads": second_reads_to_take(user), "critical": open_critical_results(user).count()}
+    """What waits for ``user``: second reads to take, and critical results that nobody has acknowledged; one query."""
+    return case_counts_of(user)

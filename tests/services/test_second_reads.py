@@ -18,11 +18,13 @@ from diagnosis.models import (
     SecondReadOpinion,
     Study,
 )
+from diagnosis.selectors.case_counts import case_counts_of
 from diagnosis.selectors.cases import CaseState, case_states, hides_read, studies_with_case_state
 from diagnosis.selectors.reading import image_set_of
 from diagnosis.selectors.second_reads import outcome_of, second_read_queue
 from diagnosis.selectors.studies import current_review, second_opinion, studies_with_opinion
 from diagnosis.services.accounts import membership_set, system_user
+from diagnosis.services.critical_results import critical_flag
 from diagnosis.services.first_reads import first_read_lock
 from diagnosis.services.reviews import review_sign
 from diagnosis.services.second_read_queue import draw_of, is_drawn, queue_arrange, second_reads_tidy
@@ -207,6 +209,17 @@ def test_whoever_may_still_read_second_is_shown_neither_the_read_nor_why_it_is_c
         assert current_review(seen(overridden, other)).label == "normal"
     assert [row.study for row in second_read_queue(second_radiologist).to_read] == [overridden]
     assert second_read_queue(radiologist).to_read == []
+
+
+def test_the_top_of_every_page_counts_what_one_could_take_in_one_query(
+    overridden, radiologist, second_radiologist, outsider, django_assert_num_queries
+):
+    with django_assert_num_queries(1):
+        assert case_counts_of(second_radiologist) == {"second_reads": 1, "critical": 0}
+    assert case_counts_of(radiologist) == {"second_reads": 0, "critical": 0}
+    critical_flag(actor=radiologist, study=overridden, finding="pneumothorax")
+    assert case_counts_of(radiologist)["critical"] == 1
+    assert case_counts_of(outsider) == {"second_reads": 0, "critical": 0}
 
 
 def test_at_a_site_that_reads_first_the_network_is_hidden_until_the_second_read_is_signed(
