@@ -17,7 +17,6 @@ from diagnosis.models import (
     Patient,
     Prediction,
     PredictionStatus,
-    ReadingProtocol,
     Review,
     Study,
     User,
@@ -123,11 +122,6 @@ class DecisionPanel:
         if self.form.is_bound or self.keeps_own:
             return True
         return not (self.can_confirm or self.choice is not None or self.is_pending)
-
-    @property
-    def decision_first(self) -> bool:
-        """Whether the decision stands above the second opinion, at all times: nothing on the page changes its place."""
-        return self.reading.protocol == ReadingProtocol.READ_FIRST
 
     @property
     def kept_text(self) -> str:
