@@ -26,11 +26,13 @@ from diagnosis.models import (
     Study,
     StudyStatus,
 )
+from diagnosis.selectors.outcomes import Outcome, outcome_of
 from diagnosis.selectors.reading import Reading, reading_of
 from diagnosis.selectors.studies import (
     SecondOpinion,
     current_predictions,
     current_review,
+    is_ai_hidden,
     reader_labels,
     second_opinion,
     shown_status,
@@ -184,7 +186,8 @@ class ReviewSerializer(serializers.ModelSerializer[Review]):
         model = Review
         fields = [
             "id", "study", "kind", "follows", "reader", "protocol", "first_read", "decision", "label", "label_display",
-            "reason", "note", "findings", "impression", "comparison", "seen_predictions", "signed_at",
+            "reason", "note", "findings", "impression", "comparison", "addendum", "change_reason", "seen_predictions",
+            "signed_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -222,6 +225,21 @@ class ReviewSignSerializer(InputSerializer):
     )
     reason = serializers.ChoiceField(choices=OverrideReason.choices, required=False, allow_blank=True)
     note = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    findings = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    impression = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    comparison = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    draft_version = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        help_text="Of your draft of this report, which ends with the signature. Left out, a draft stays.",
+    )
+    signing_password = serializers.CharField(
+        required=False,
+        write_only=True,
+        trim_whitespace=False,
+        max_length=4096,
+        help_text="Your password, where the site asks for it to sign.",
+    )
 
 
 class SecondOpinionSerializer(serializers.Serializer[SecondOpinion]):
@@ -325,6 +343,10 @@ class StudyDetailSerializer(StudySerializer):
     reviews = ReviewSerializer(many=True, read_only=True)
     reader_labels = serializers.SerializerMethodField(help_text="What a reader may sign.")
     reading = serializers.SerializerMethodField()
+    outcome = serializers.SerializerMethodField(
+        help_text="What the second opinion did to the read that counts, against the PCR where there is one; null while it "
+        "is hidden or nothing is signed."
+    )
 
     class Meta(StudySerializer.Meta):
         fields = [
@@ -334,6 +356,7 @@ class StudyDetailSerializer(StudySerializer):
             "reviews",
             "reader_labels",
             "reading",
+            "outcome",
         ]
         read_only_fields = fields
 
@@ -344,3 +367,8 @@ class StudyDetailSerializer(StudySerializer):
     @extend_schema_field(ReadingSerializer)
     def get_reading(self, study: Study) -> Any:
         return ReadingSerializer(reading_of(self.context["request"].user, study)).data
+
+    @extend_schema_field(serializers.ChoiceField(choices=Outcome.choices, allow_null=True))
+    def get_outcome(self, study: Study) -> str | None:
+        review = current_review(study)
+        return outcome_of(study, review).value if review and not is_ai_hidden(study) else None
