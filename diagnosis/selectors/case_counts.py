@@ -17,7 +17,8 @@ def case_counts_of(user: User) -> dict[str, int]:
     counts = User.objects.filter(pk=user.pk).values(
         second_reads=_count(second_reads_to_take(user)), critical=_count(open_critical_results(user))
     )
-    return dict(counts.get())
+    row = counts.get()
+    return {"second_reads": row["second_reads"], "critical": row["critical"]}
 
 
 def _count(rows: QuerySet[Any]) -> Coalesce:

@@ -18,7 +18,6 @@ from diagnosis.models import (
     CaseRules,
     Confidence,
     FirstRead,
-    LabResult,
     Review,
     ReviewKind,
     SecondRead,
@@ -89,11 +88,9 @@ def late_opinion_check(*, actor: User, study: Study) -> None:
         queue_arrange(site=study.site)
 
 
-def conflicts_check(
-    *, actor: User, study: Study, review: Review, rules: CaseRules, pcr: LabResult | None = None
-) -> list[SecondRead]:
+def conflicts_check(*, actor: User, study: Study, review: Review, rules: CaseRules) -> list[SecondRead]:
     """Ask for a second reader by every rule that holds; ``study`` comes from ``whole_study``. The queue is not yet arranged."""
-    facts = facts_of(study, review, pcr or pcr_that_counts(study, rules))
+    facts = facts_of(study, review, pcr_that_counts(study, rules))
     return [
         _open(
             actor=actor,
@@ -152,12 +149,12 @@ def _exclude_who_saw(second_read: SecondRead) -> None:
     saw = AuditEvent.objects.filter(
         patient=second_read.study.patient_id,
         action__in=_SHOW_THE_READ,
+        actor__isnull=False,
         occurred_at__gte=second_read.review.signed_at,
     ).exclude(actor=second_read.review.reader_id)
     SecondReadWaiver.objects.bulk_create(
         SecondReadWaiver(second_read=second_read, reader_id=reader)
         for reader in sorted(set(saw.values_list("actor_id", flat=True)))
-        if reader is not None
     )
 
 

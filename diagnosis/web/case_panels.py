@@ -23,7 +23,7 @@ from diagnosis.selectors.cases import discrepancies_shown_to, hides_read
 from diagnosis.selectors.critical_results import critical_findings, critical_results_of, people_to_tell
 from diagnosis.selectors.reading import image_set_of, own_first_read
 from diagnosis.selectors.second_reads import second_read_of
-from diagnosis.selectors.studies import reader_labels
+from diagnosis.selectors.studies import current_review, reader_labels
 from diagnosis.services.case_words import cause_lines, discrepancy_words
 from diagnosis.web.chips import Chip
 from diagnosis.web.forms.cases import (
@@ -50,7 +50,10 @@ SECOND_READ_CHIPS = {
 
 @dataclass(frozen=True, slots=True)
 class SecondReadPanel:
-    """``form`` is the second reader's or the adjudicator's own. ``hides``: the first read is hidden from who looks."""
+    """``form`` is the second reader's or the adjudicator's own. ``hides``: the first read is hidden from who looks.
+
+    ``standing_label`` is what the report says now, after its corrections.
+    """
 
     second_read: SecondRead | None
     chip: Chip | None
@@ -59,6 +62,7 @@ class SecondReadPanel:
     may_take: bool
     causes: Sequence[str]
     review: Review | None
+    standing_label: str
     opinions: Sequence[SecondReadOpinion]
     form: SecondReadForm | None
     request_form: SecondReadRequestForm | None
@@ -75,10 +79,10 @@ class SecondReadPanel:
 
     @property
     def decides_differently(self) -> bool:
-        """Whether the last word is another label than that of the signed read."""
+        """Whether the last word is another label than that of the report as it stands."""
         if self.second_read is None or self.second_read.is_open or not self.opinions:
             return False
-        return self.opinions[-1].label != self.second_read.review.label
+        return self.opinions[-1].label != self.standing_label
 
 
 def second_read_panel(
@@ -93,6 +97,7 @@ def second_read_panel(
     """``study`` came through ``studies_with_opinion`` for ``user``."""
     second_read = second_read_of(study)
     hides = hides_read(user, study)
+    standing = current_review(study)
     is_mine = second_read is not None and second_read.holder_id == user.pk
     may_ask = policies.may(user, policies.Act.REQUEST_SECOND_READ, study.site)
     # A possible second reader who is told less does not ask for another one.
@@ -113,6 +118,7 @@ def second_read_panel(
         may_take=takeable and study.is_read and may_read(user, study, second_read),
         causes=[] if second_read is None or hides else cause_lines(second_read, ai_shown=_ai_shown(study)),
         review=second_read.review if second_read is not None and not hides else None,
+        standing_label=standing.label if standing is not None else "",
         opinions=[] if second_read is None or hides else list(second_read.opinions.all()),
         form=(bound or second_read_form(user, study)) if is_mine else None,
         request_form=(request or SecondReadRequestForm()) if can_ask else None,
