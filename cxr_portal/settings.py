@@ -278,6 +278,7 @@ SPECTACULAR_SETTINGS = {
         "FileStatusEnum": "diagnosis.api.serializers.uploads.FILE_STATUSES",
         "PcrResultEnum": "diagnosis.models.PcrResult",
         "PredictionStatusEnum": "diagnosis.models.PredictionStatus",
+        "ReviewKindEnum": "diagnosis.models.ReviewKind",
         "StudyStatusEnum": "diagnosis.models.StudyStatus",
     },
 }

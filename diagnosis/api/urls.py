@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from diagnosis.api import case_urls, schema  # noqa: F401  The schema generator finds extensions by their import.
+from diagnosis.api import case_urls, report_urls, schema  # noqa: F401  The schema generator finds extensions by their import.
 from diagnosis.api.views.accounts import LogoutView, MeView, SiteListView, TokenView, UnknownAddressView
 from diagnosis.api.views.images import (
     HeatMapView,
@@ -50,5 +50,6 @@ urlpatterns = [
     path("predictions/<uuid:pk>/run-again/", RunAgainView.as_view(), name="run_again"),
     path("predictions/<uuid:pk>/heat-map/<str:label>/", HeatMapView.as_view(), name="heat_map"),
     *case_urls.urlpatterns,
+    *report_urls.urlpatterns,
     re_path(r"^.*$", UnknownAddressView.as_view(), name="unknown"),
 ]

@@ -65,6 +65,8 @@ def report_draft_save(
     Drafts are not on record: they are nobody's word until they are signed.
     """
     policies.require(author, policies.Act.SIGN_REVIEW, study.site)
+    if basis is not None and basis.study_id != study.pk:
+        raise ValidationError({"basis": "This is a report of another study."})
     Study.objects.select_for_update().get(pk=study.pk)
     draft = ReportDraft.objects.filter(study=study, author=author).first()
     if (draft.version if draft else 0) != version:

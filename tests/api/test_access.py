@@ -9,7 +9,7 @@ from diagnosis.models import AuditEvent
 from diagnosis.selectors.studies import second_opinion
 from tests.api import case_access
 from tests.case_records import case_records
-from tests.factories import ImageFactory, PredictionFactory
+from tests.factories import ImageFactory, PredictionFactory, ReviewFactory
 
 PEOPLE = ("doctor", "radiologist", "admin", "outsider", "anonymous")
 
@@ -36,6 +36,12 @@ TABLE = {
     ("post", "first_read"): (403, 400, 403, 404, 401),
     ("post", "reveal"): (403, 400, 403, 404, 401),
     ("post", "reviews"): (403, 201, 403, 404, 401),
+    # A radiologist who has written nothing has no draft.
+    ("get", "report_draft"): (403, 404, 403, 404, 401),
+    ("post", "report_draft"): (403, 200, 403, 404, 401),
+    ("post", "addenda"): (403, 201, 403, 404, 401),
+    ("post", "corrections"): (403, 201, 403, 404, 401),
+    ("get", "report"): (200, 200, 200, 404, 401),
     ("get", "image"): (200, 200, 200, 404, 401),
     ("get", "original"): (200, 200, 200, 404, 401),
     ("get", "preview"): (200, 200, 200, 404, 401),
@@ -54,7 +60,12 @@ def records(site, doctor, radiologist, patient, study, prediction, lab_result, s
     """Addresses and bodies for every row of the table."""
     failed = PredictionFactory(image=ImageFactory(study__patient=patient), failed=True)
     token = second_opinion(study).token
+    signed = ReviewFactory(study__patient=patient)
     paths = {
+        "report_draft": f"studies/{study.pk}/report-draft/",
+        "addenda": f"studies/{signed.study.pk}/addenda/",
+        "corrections": f"studies/{signed.study.pk}/corrections/",
+        "report": f"reviews/{signed.pk}/report/",
         "token": "auth/token/",
         "logout": "auth/logout/",
         "me": "me/",
@@ -84,6 +95,14 @@ def records(site, doctor, radiologist, patient, study, prediction, lab_result, s
         "patients": {"mrn": "NEW-1"},
         "lab_results": {"result": "detected", "collected_at": "2026-01-02T08:00:00Z"},
         "symptom_notes": {"text": "Cough."},
+        "report_draft": {"version": 0, "findings": "Clear."},
+        "addenda": {"follows": str(signed.pk), "addendum": "Told the doctor."},
+        "corrections": {
+            "follows": str(signed.pk),
+            "change_reason": "Wrong side.",
+            "label": "normal",
+            "findings": "On the right.",
+        },
         "reviews": {"decision": "confirm", "opinion_token": token},
         "first_read": {"label": "normal", "confidence": "likely", "image_set": "0"},
     }
