@@ -16,7 +16,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from diagnosis import policies
-from diagnosis.models import Claim, Image, Membership, SavedFilter, Site, Study, User
+from diagnosis.intake.resumable import uploads_to_show
+from diagnosis.models import Claim, Image, IncomingFile, Membership, SavedFilter, Site, Study, User
 from diagnosis.selectors.cases import CaseState, hidden_read, studies_with_case_state
 from diagnosis.selectors.studies import SecondOpinion, current_review, second_opinion, studies_with_opinion
 from diagnosis.selectors.worklist import (
@@ -185,6 +186,9 @@ class Worklist:
     since: dt.datetime
     new: Count
     has_archive: bool
+    has_unfinished: bool
+    has_waiting: bool
+    """Uploads to go on with, and files whose patient is to be confirmed: above the list."""
     may_upload: bool
     has_site: bool
     many_sites: bool
@@ -290,7 +294,12 @@ def worklist_of(
     }
     if shown is None:
         del questions["new"]
-    counts, there_is = overview(viewer, questions, {"archive": Exists(archives_of(user))})
+    also = {
+        "archive": Exists(archives_of(user)),
+        "unfinished": Exists(uploads_to_show(user)),
+        "waiting": Exists(IncomingFile.objects.filter(uploaded_by=user)),
+    }
+    counts, there_is = overview(viewer, questions, also)
     if shown is None:
         page = list_page(viewer, narrow, words, after=asked.get("after", ""), before=asked.get("before", ""))
     else:
@@ -308,6 +317,8 @@ def worklist_of(
         since=since,
         new=counts.get("new", none),
         has_archive=there_is["archive"],
+        has_unfinished=there_is["unfinished"],
+        has_waiting=there_is["waiting"],
         may_upload=bool(policies.sites_of(memberships, policies.Act.UPLOAD)),
         has_site=bool(memberships),
         many_sites=len(memberships) > 1,

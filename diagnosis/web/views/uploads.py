@@ -65,13 +65,16 @@ class DropZone:
         return self.max_archive_bytes // 2**20
 
 
-def drop_zone(user: User) -> DropZone | None:
-    """``None`` for those who may not upload anywhere."""
+def drop_zone(user: User, *, has_unfinished: bool = True) -> DropZone | None:
+    """``None`` for those who may not upload anywhere. ``has_unfinished``: whether there may be uploads to go on with."""
     sites = tuple(policies.sites_of(own_memberships(user), policies.Act.UPLOAD))
     if not sites:
         return None
     return DropZone(
-        sites, settings.CXR_MAX_UPLOAD_BYTES, settings.CXR_ARCHIVE_MAX_BYTES, tuple(uploads_to_show(user))
+        sites,
+        settings.CXR_MAX_UPLOAD_BYTES,
+        settings.CXR_ARCHIVE_MAX_BYTES,
+        tuple(uploads_to_show(user)) if has_unfinished else (),
     )
 
 

@@ -27,10 +27,10 @@ from diagnosis.web.worklist import LAST, QUERY, Worklist, views_of, worklist_of
 def home(request: PersonRequest) -> HttpResponse:
     shown = worklist_of(request.user, request.session, request.GET)
     _remember(request, shown)
-    zone = drop_zone(request.user)
+    zone = drop_zone(request.user, has_unfinished=shown.has_unfinished)
     context = {
         "drop_zone": zone,
-        "groups": file_groups(request.user) if zone else [],
+        "groups": file_groups(request.user) if shown.has_waiting else [],
         "worklist": shown,
         "undo": undo_take(request.session),
     }
