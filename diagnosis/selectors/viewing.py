@@ -12,6 +12,7 @@ from pydicom import uid
 
 from diagnosis.limits import image_limits
 from diagnosis.models import Image, ImageKind, Study, User
+from ml.imaging import ImageRefused
 from ml.imaging.viewing import Viewing, stored_samples, viewing
 
 #: Decoded in the browser; samples of every other transfer syntax are sent decompressed. JPEG Extended is left out: the
@@ -27,6 +28,8 @@ DECODED_IN_THE_BROWSER = {
     str(uid.JPEG2000): "image/jp2",
 }
 NATIVE = "application/octet-stream"
+#: Headers are far smaller; of one that is not, and of a deflated file, all is read.
+HEAD_BYTES = 256 * 1024
 OPPOSITE = {"A": "P", "P": "A", "L": "R", "R": "L", "H": "F", "F": "H"}
 
 
@@ -115,7 +118,7 @@ def edges(image: Image) -> Edges:
 
 def told_to_viewer(image: Image) -> dict[str, Any]:
     """What the viewer must know besides the frame, as JSON. Raises ``ImageRefused`` where the file has no such picture."""
-    told = viewing(_content(image), limits=image_limits())
+    told = _viewing(image)
     known = spacing(image)
     return {
         "rows": image.rows,
@@ -128,6 +131,16 @@ def told_to_viewer(image: Image) -> dict[str, Any]:
             "kind": known.kind,
         },
     }
+
+
+def _viewing(image: Image) -> Viewing:
+    """Of the beginning of the file alone, where all of its header is: the rest is being sent to the same reader meanwhile."""
+    with image.file.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        try:
+            return viewing(head, limits=image_limits())
+        except ImageRefused:
+            return viewing(head + file.read(), limits=image_limits())
 
 
 def _grey_scale(told: Viewing) -> dict[str, Any]:

@@ -19,7 +19,10 @@ export function startViewer(): void {
   if (entry) load(entry).catch(() => undefined);
   workplace = import("./viewer/workplace").then(({ Workplace }) => new Workplace(viewer, entries));
   workplace.then(
-    (built) => built.show(first),
+    (built) => {
+      performance.mark("viewer:ready");
+      return built.show(first);
+    },
     (error: unknown) => {
       notice("The viewer could not be loaded. What is shown is a preview without tools. Reload the page to try again.");
       throw error;

@@ -5,13 +5,16 @@ import json
 import re
 
 import numpy as np
+import pydicom
 import pytest
 from django.urls import reverse
 from PIL import Image as Picture
+from pydicom import uid
 
 from diagnosis.models import AuditEvent, Image
 from diagnosis.selectors.viewing import edges, spacing
 from diagnosis.web.viewer import viewer_of
+from ml.phantom import to_file
 from tests.dicomweb.conftest import dicom, stored
 from tests.factories import ImageFactory, PatientFactory, StudyFactory
 from tests.viewer.conftest import stored_raster
@@ -43,6 +46,25 @@ def test_a_dicom_image_comes_from_wado_rs_and_a_raster_from_its_samples(browser,
     response = client.get(told[str(raster.pk)]["frame"])
     assert np.frombuffer(response.content, "<u2").tolist() == [*range(40_000, 40_012)]
     assert client.get(told[str(raster.pk)]["viewing"]).json()["bitsStored"] == 16
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"transfer_syntax": uid.JPEG2000Lossless},
+        # A header larger than what is read of it at first.
+        {"elements": {"ICCProfile": bytes(600_000)}},
+    ],
+    ids=["deflated", "compressed", "a large header"],
+)
+def test_the_grey_scale_is_told_whatever_the_file_is_like(browser, doctor, own_study, options):
+    content = dicom(1, rows=600, columns=500, **options)
+    if not options:
+        content = to_file(pydicom.dcmread(io.BytesIO(content)), uid.DeflatedExplicitVRLittleEndian)
+    image = stored(own_study, content)
+    told = browser(doctor).get(reverse("web:viewing", args=[image.pk])).json()
+    assert told["windows"] == [{"low": 0.0, "high": 4095.0, "explanation": ""}]
 
 
 def test_taking_samples_is_on_record_as_an_opening_of_the_study(browser, doctor, own_study):

@@ -44,6 +44,8 @@ function imageOf(imageId: string): Types.IImage {
   const { viewing, decoded } = images.get(imageId)!;
   const { rows, columns } = viewing;
   const { values, min, max } = decoded;
+  // As it will be asked for, so that nothing is drawn twice.
+  const range = toRange(firstWindow(viewing, decoded), viewing, false);
   const aspect = aspectOf(viewing.spacing);
   const voxelManager = utilities.VoxelManager.createImageVoxelManager({
     scalarData: values,
@@ -57,8 +59,8 @@ function imageOf(imageId: string): Types.IImage {
     maxPixelValue: max,
     slope: 1,
     intercept: 0,
-    windowCenter: (min + max + 1) / 2,
-    windowWidth: max - min + 1,
+    windowCenter: (range.low + range.high + 1) / 2,
+    windowWidth: range.high - range.low + 1,
     voiLUTFunction: Enums.VOILUTFunctionType.LINEAR,
     getPixelData: () => values,
     getCanvas: undefined as never,
@@ -72,7 +74,7 @@ function imageOf(imageId: string): Types.IImage {
     columnPixelSpacing: 1,
     rowPixelSpacing: aspect,
     sliceThickness: 1,
-    invert: false,
+    invert: range.inverse,
     sizeInBytes: values.byteLength,
     dataType: values.constructor.name as Types.IImage["dataType"],
     voxelManager: voxelManager as Types.IImage["voxelManager"],
@@ -207,8 +209,9 @@ export class Pane {
     this.look = { placement: fitted(this.shape), window: firstWindow(image.viewing, image.decoded), isInverted: false };
     const imageId = `${SCHEME}:${image.entry.id}`;
     images.set(imageId, image);
-    const painted = new Promise<void>((resolve) => (this.onShown = resolve));
     await this.viewport.setStack([imageId]);
+    // Only what is drawn from here on has the window and the place of this image.
+    const painted = new Promise<void>((resolve) => (this.onShown = resolve));
     // Cornerstone keeps what it draws; what the portal keeps is enough.
     cache.removeImageLoadObject(imageId, { force: true });
     for (const known of images.keys()) if (!this.isShownAnywhere(known)) images.delete(known);
