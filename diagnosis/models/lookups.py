@@ -18,19 +18,21 @@ class HasPrefix(models.Lookup):
 
     lookup_name = "has_prefix"
 
-    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         left, left_params = self.process_lhs(compiler, connection)
         prefix = str(self.rhs)
-        return f"({left} >= %s AND {left} < %s)", [
+        return f"({left} >= %s AND {left} < %s)", (
             *left_params,
             prefix,
             *left_params,
             prefix + LAST_CHARACTER,
-        ]
+        )
 
-    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, list[Any]]:
+    def as_postgresql(
+        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
+    ) -> tuple[str, tuple[Any, ...]]:
         left, left_params = self.process_lhs(compiler, connection)
-        return f"{left} LIKE %s", [*left_params, connection.ops.prep_for_like_query(self.rhs) + "%"]
+        return f"{left} LIKE %s", (*left_params, connection.ops.prep_for_like_query(str(self.rhs)) + "%")
 
 
 models.CharField.register_lookup(HasPrefix)
@@ -49,13 +51,13 @@ class RowComparison(models.Func):
         super().__init__(*fields, *values)
         self.operator = operator
 
-    def as_sql(
+    def as_sql(  # type: ignore[override]  # What else ``Func`` takes is for functions with a name.
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **_: Any
-    ) -> tuple[str, list[Any]]:
+    ) -> tuple[str, tuple[Any, ...]]:
         half = len(self.source_expressions) // 2
         left, left_params = self._row(compiler, self.source_expressions[:half])
         right, right_params = self._row(compiler, self.source_expressions[half:])
-        return f"({left}) {self.operator} ({right})", [*left_params, *right_params]
+        return f"({left}) {self.operator} ({right})", (*left_params, *right_params)
 
     @staticmethod
     def _row(compiler: SQLCompiler, expressions: Sequence[BaseExpression]) -> tuple[str, list[Any]]:

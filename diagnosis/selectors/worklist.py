@@ -11,10 +11,10 @@ import dataclasses
 import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextChoices, Value
+from django.db.models import Exists, F, Field, OuterRef, Q, QuerySet, TextChoices, Value
 from django.utils import timezone
 
 from diagnosis import policies
@@ -155,7 +155,7 @@ class Viewer:
 
     @classmethod
     def of(cls, user: User) -> Viewer:
-        if not user.is_authenticated or not user.is_active:
+        if not user.is_active:
             return cls(user, ())
         return cls.at(user, Membership.objects.filter(user=user))
 
@@ -199,7 +199,7 @@ def _narrowed(studies: QuerySet[Study], viewer: Viewer, narrow: WorklistFilter) 
     return studies
 
 
-_RANKS = {Priority.STAT: 0, Priority.URGENT: 1, Priority.ROUTINE: 2}
+_RANKS: Mapping[str, int] = {Priority.STAT: 0, Priority.URGENT: 1, Priority.ROUTINE: 2}
 
 
 # Searching
@@ -298,8 +298,7 @@ def _rows(
     order = [column if ascending else f"-{column}" for column in columns]
     if place:
         values = [
-            Value(value, output_field=Study._meta.get_field(column))
-            for column, value in zip(columns, place, strict=True)
+            Value(value, output_field=_field(column)) for column, value in zip(columns, place, strict=True)
         ]
         beyond = RowComparison([F(column) for column in columns], ">" if ascending else "<", values)
         by_site = [studies.filter(beyond) for studies in by_site]
@@ -332,12 +331,14 @@ def _place(viewer: Viewer, sort: str, cursor: str) -> list[Any] | None:
     if len(parts) != len(columns):
         return None
     try:
-        values = [
-            Study._meta.get_field(column).to_python(part) for column, part in zip(columns, parts, strict=True)
-        ]
+        values = [_field(column).to_python(part) for column, part in zip(columns, parts, strict=True)]
     except ValidationError:
         return None
     return None if None in values or any(_is_naive(value) for value in values) else values
+
+
+def _field(column: str) -> Field[Any, Any]:
+    return cast("Field[Any, Any]", Study._meta.get_field(column))
 
 
 def _is_naive(value: Any) -> bool:
@@ -411,7 +412,8 @@ def overview(
         for site, studies in enumerate(matching(viewer, narrow, words))
     }
     parts |= also
-    found = User.objects.filter(pk=viewer.user.pk).values(**parts).get() if parts else {}
+    row = User.objects.filter(pk=viewer.user.pk).values(**parts).get() if parts else {}
+    found = cast("dict[str, int | None]", row)
     totals = {
         # ``None`` is what Django gives for a condition that can hold for nothing.
         key: sum(number or 0 for name, number in found.items() if name.startswith(f"c{index}_"))

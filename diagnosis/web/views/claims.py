@@ -8,7 +8,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
@@ -23,6 +22,7 @@ from diagnosis.services.claims import (
     priority_change,
     reader_assign,
 )
+from diagnosis.web.clocks import set_clock
 from diagnosis.web.params import row_number
 from diagnosis.web.requests import PersonRequest
 from diagnosis.web.undo import Undo, undo_keep
@@ -137,7 +137,7 @@ def reader(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     if wanted == "me":
         chosen = request.user
     elif wanted:
-        chosen = policies.readers_at(study.site).filter(pk=row_number(wanted)).first()
+        chosen = policies.readers_at(study.site).filter(pk=row_number(wanted) or 0).first()
         if chosen is None:
             raise Http404
     reader_assign(actor=request.user, study=study, reader=chosen)
@@ -155,5 +155,5 @@ def _done(request: PersonRequest, undo: Undo) -> HttpResponse:
 def _study(request: PersonRequest, study_id: uuid.UUID) -> Study:
     studies = Study.objects.visible_to(request.user).select_related("site", "patient", "assigned_to")
     study: Study = get_object_or_404(studies, pk=study_id)
-    timezone.activate(study.site.tzinfo)
+    set_clock(request.user, study.site)
     return study
