@@ -22,7 +22,7 @@ DEPLOY_CHECK_ENV = CXR_MODE=production ALLOWED_HOSTS=portal.example DATABASE_URL
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test e2e notebook lint format lock clean bench-model bench-intake
+.PHONY: help run test e2e notebook lint format lock clean bench-model bench-intake bench-worklist
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ bench-model: $(DEV_TOOLS) ## Measure the served model against its goals: DATA=/p
 
 bench-intake: $(DEV_TOOLS) ## Measure how fast files are stored, beside Orthanc: ARGS=--files=200
 	@$(BIN)/python -m benchmarks.intake $(ARGS)
+
+bench-worklist: $(DEV_TOOLS) $(BUILT) ## Compare the worklist at 10,000 and 1,000,000 studies: ARGS="--studies 1000 10000"
+	@$(BIN)/python -m benchmarks.worklist $(ARGS)
 
 notebook: $(DEV_TOOLS) ## Run the notebook over all images and keep its outputs: CXR_DATA=/path/to/data
 	$(BIN)/python -m notebooks.run
