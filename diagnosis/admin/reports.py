@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from django import forms
 from django.contrib import admin
@@ -97,7 +97,7 @@ class LetterheadForm(forms.ModelForm):
         logo: UploadedFile[Any] | None = self.cleaned_data["logo"]
         if logo is not None:
             try:
-                logo_draw(logo)
+                logo_draw(cast(BinaryIO, logo))
             except ValidationError as error:
                 raise ValidationError(error.message_dict["logo"]) from None
             logo.seek(0)
