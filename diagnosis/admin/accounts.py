@@ -165,7 +165,14 @@ class UserAdmin(AccountPermissions, DjangoUserAdmin):
 @admin.register(Site)
 class SiteAdmin(AccountPermissions, admin.ModelAdmin):
     list_display = ("name", "time_zone", "reading_protocol")
-    fields = ("name", "time_zone", "reading_protocol", "opinion_for_others", "signing_asks_password")
+    fields = (
+        "name",
+        "time_zone",
+        "reading_protocol",
+        "opinion_for_others",
+        "signing_asks_password",
+        "claim_minutes",
+    )
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Site]:
