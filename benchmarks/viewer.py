@@ -2,7 +2,8 @@
 
 A study of one chest-sized film (3000 x 2500, 12 bits) is opened in Chromium, and beside it the same bytes are taken by a bare
 ``fetch`` and decoded by the same codec in a worker, on a page of the same portal that does nothing else. The two take turns; the
-medians are compared. Painted means that the whole image is on the canvas through its window. Scripts come from the browser's
+medians are compared. Painted means that the whole image is on the screen through its window, all of its bits decoded; the tools
+come with Cornerstone, which paints the same picture again. Scripts come from the browser's
 cache as on every visit but the first; the first visit of a browser is told beside it.
 """
 
@@ -68,8 +69,9 @@ def opened(page: Page, url: str) -> dict[str, float]:
     page.locator('[data-pane="current"][data-state="painted"]').wait_for(timeout=120_000)
     marks: dict[str, float] = page.evaluate(MARKS)
     return {
-        "ms": marks["painted"] - marks["begin"],
-        "from_click": marks["painted"],
+        "ms": marks["first"] - marks["begin"],
+        "tools": marks["painted"] - marks["begin"],
+        "from_click": marks["first"],
         "decoded": marks["decoded"] - marks["begin"],
     }
 
@@ -139,7 +141,8 @@ def main() -> None:
                 ratio = runs["viewer"]["ms"] / runs["plain"]["ms"]
                 print(
                     f"{syntax.name}, {runs['plain']['megabytes']:.1f} MB: fetch and decode {runs['plain']['ms']:.0f} ms, painted "
-                    f"{runs['viewer']['ms']:.0f} ms ({ratio:.2f} x, goal {GOAL} x); from the click "
+                    f"{runs['viewer']['ms']:.0f} ms ({ratio:.2f} x, goal {GOAL} x), with tools "
+                    f"{runs['viewer']['tools']:.0f} ms; from the click "
                     f"{runs['viewer']['from_click']:.0f} ms; first visit of a browser {runs['first visit']['ms']:.0f} ms"
                 )
 

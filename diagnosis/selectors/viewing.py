@@ -83,11 +83,11 @@ def spacing(image: Image) -> Spacing | None:
     pixel, imager = image.header.get("pixel_spacing"), image.header.get("imager_pixel_spacing")
     if pixel and imager:
         kind = SpacingKind.DETECTOR if pixel == imager else SpacingKind.CALIBRATED
-        return Spacing(*pixel, kind)
+        return Spacing(pixel[0], pixel[1], kind)
     if imager:
-        return Spacing(*imager, SpacingKind.DETECTOR)
+        return Spacing(imager[0], imager[1], SpacingKind.DETECTOR)
     if pixel:
-        return Spacing(*pixel, SpacingKind.UNSTATED)
+        return Spacing(pixel[0], pixel[1], SpacingKind.UNSTATED)
     return None
 
 
@@ -148,7 +148,9 @@ def _grey_scale(told: Viewing) -> dict[str, Any]:
         "bitsAllocated": told.bits_allocated,
         "bitsStored": told.bits_stored,
         "signed": told.signed,
-        "table": None if told.table is None else base64.b64encode(told.table.astype("<u2")).decode(),
+        "table": None
+        if told.table is None
+        else base64.b64encode(told.table.astype("<u2").tobytes()).decode(),
         "slope": told.slope,
         "intercept": told.intercept,
         "windows": [

@@ -16,7 +16,7 @@ export function startViewer(): void {
   const entries = JSON.parse(told) as ImageEntry[];
   const entry = entries.find(({ id }) => id === first);
   // Its failure is told by the viewer, which asks for the same image.
-  if (entry) load(entry).catch(() => undefined);
+  if (entry) load(entry, (picture) => paintFirst(viewer, first, picture)).catch(() => undefined);
   workplace = import("./viewer/workplace").then(({ Workplace }) => new Workplace(viewer, entries));
   workplace.then(
     (built) => {
@@ -31,6 +31,20 @@ export function startViewer(): void {
   viewer.addEventListener("click", (event) => follow(event));
   // "toggle" does not bubble, so it is caught on its way down; the panel is written anew by itself.
   document.addEventListener("toggle", (event) => unfold(event.target as HTMLElement), { capture: true });
+}
+
+/** The image through its own window, before the viewer is there: the same picture, without tools, where the viewer will put it. */
+function paintFirst(viewer: HTMLElement, id: string, picture: ImageBitmap): void {
+  const pane = viewer.querySelector<HTMLElement>('[data-pane="current"]')!;
+  const canvas = pane.querySelector<HTMLCanvasElement>("[data-first]")!;
+  if (pane.dataset["state"] !== "painted" && viewer.dataset["shown"] === id) {
+    canvas.width = picture.width;
+    canvas.height = picture.height;
+    canvas.getContext("2d")!.drawImage(picture, 0, 0);
+    canvas.hidden = false;
+    performance.mark("viewer:first");
+  }
+  picture.close();
 }
 
 /** What is drawn on the images, once there is something to draw on. */

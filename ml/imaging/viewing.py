@@ -7,6 +7,7 @@ the window spans what the table gives.
 
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,7 @@ def viewing(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> Viewing:
         return _viewing(ds, grey_scale(ds, photometric, bits_stored), bits_stored, signed)
 
 
-def stored_samples(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> NDArray[np.integer]:
+def stored_samples(data: bytes, *, limits: Limits = DEFAULT_LIMITS) -> NDArray[Any]:
     """The samples of a grey image, (rows, columns), as they are stored; those of a raster or of colours that are grey in fact
     as 8 or 16 bits of grey, 0 black.
 

@@ -12,7 +12,7 @@ from pydicom import uid
 
 from ml.imaging import load_image
 from ml.phantom import TRANSFER_SYNTAXES, Greys, draw_chest, phantom_dicom
-from tests.viewer.conftest import painted, settled, stored, stored_raster
+from tests.viewer.conftest import painted, pixels_of, settled, stored, stored_raster
 
 pytestmark = [pytest.mark.e2e]
 
@@ -131,3 +131,28 @@ def test_a_graphics_card_draws_the_same_picture(
     page = reader_of(radiologist, in_browser=graphics_browser).open(study, "?draw=gpu")
     expect(page.locator('[data-pane="current"]')).to_have_attribute("data-drawn-by", "gpu")
     check(page, content, within=1.51)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"signed": True},
+        {"greys": Greys.VOI_LUT},
+        {"elements": {"WindowCenter": None, "WindowWidth": None}},
+    ],
+    ids=["window", "signed", "voi lut", "no window"],
+)
+def test_the_picture_before_the_tools_are_there_is_the_same(reader, study, photometric, options):
+    content = dicom(photometric=photometric, **options)
+    stored(study, content)
+    page, held = reader.page, []
+    page.route("**/workplace-*.js", lambda route: held.append(route))
+    page.goto(f"{reader.server_url}/studies/{study.pk}/")
+    page.locator('[data-pane="current"] [data-first]').wait_for()
+    found = pixels_of(page, '[data-pane="current"] [data-first]').astype(int)
+    assert np.abs(found - load_image(content).pixels * 255.0).max() <= 1.01
+    held[0].continue_()
+    page.locator('[data-pane="current"][data-state="painted"]').wait_for(timeout=20_000)
+    expect(page.locator('[data-pane="current"] [data-first]')).to_be_hidden()

@@ -1,15 +1,21 @@
 /** Frames to values, beside the page: decompressed, masked to the stored bits, signed, put through the table, padding blackened. */
 
 import type { Decoded, Values, Viewing } from "./told";
+import { firstWindow, toRange } from "./windows";
 
 export interface DecodeTask {
   id: number;
   bytes: ArrayBuffer;
   transferSyntax: string;
   viewing: Viewing;
+  /** Whether the picture through its first window is wanted too, before all else. */
+  isFirst?: boolean;
 }
 
-export type DecodeAnswer = { id: number; decoded: Decoded } | { id: number; error: string };
+export type DecodeAnswer =
+  | { id: number; picture: ImageBitmap }
+  | { id: number; decoded: Decoded }
+  | { id: number; error: string };
 
 interface Frame {
   rows: number;
@@ -67,7 +73,13 @@ async function jpeg2000(): Promise<Decoder> {
 self.addEventListener("message", (event: MessageEvent<DecodeTask>) => {
   const task = event.data;
   void decode(task).then(
-    (decoded) => answer({ id: task.id, decoded }, [decoded.values.buffer]),
+    (decoded) => {
+      if (task.isFirst) {
+        const picture = paint(decoded, task.viewing);
+        answer({ id: task.id, picture }, [picture]);
+      }
+      answer({ id: task.id, decoded }, [decoded.values.buffer]);
+    },
     (error: unknown) => answer({ id: task.id, error: String(error) }, []),
   );
 });
@@ -149,6 +161,28 @@ export function toValues(raw: ArrayLike<number>, viewing: Viewing): Decoded {
     min: isPadded ? Math.min(low, black) : low,
     max: isPadded ? Math.max(high, black) : high,
   };
+}
+
+/** The whole picture through the window to begin with. */
+function paint(decoded: Decoded, viewing: Viewing): ImageBitmap {
+  const { values } = decoded;
+  const { low, high, inverse } = toRange(firstWindow(viewing, decoded), viewing, false);
+  const greys = new Uint8ClampedArray(decoded.max - decoded.min + 1);
+  for (let index = 0; index < greys.length; index++) {
+    const grey = (255 * (index + decoded.min - low)) / (high - low);
+    const within = Math.min(Math.max(grey, 0), 255);
+    greys[index] = inverse ? 255 - within : within;
+  }
+  const canvas = new OffscreenCanvas(viewing.columns, viewing.rows);
+  const context = canvas.getContext("2d", { alpha: false })!;
+  const picture = context.createImageData(viewing.columns, viewing.rows);
+  // One write for a pixel: red, green and blue alike, and opaque.
+  const pixels = new Uint32Array(picture.data.buffer);
+  for (let index = 0; index < pixels.length; index++) {
+    pixels[index] = 0xff000000 | (greys[values[index]! - decoded.min]! * 0x010101);
+  }
+  context.putImageData(picture, 0, 0);
+  return canvas.transferToImageBitmap();
 }
 
 /** The value that is black in every window. */

@@ -19,14 +19,20 @@ const NOT_LOADED = "The image itself could not be loaded. What is shown is its p
 const KEPT = 6;
 
 const loads = new Map<string, Promise<LoadedImage>>();
-const waiting = new Map<number, { resolve: (decoded: Decoded) => void; reject: (error: Error) => void }>();
+interface Waiting {
+  resolve: (decoded: Decoded) => void;
+  reject: (error: Error) => void;
+  painted: ((picture: ImageBitmap) => void) | undefined;
+}
+
+const waiting = new Map<number, Waiting>();
 let worker: Worker | undefined;
 let tasks = 0;
 
-/** Begins to load an image, or goes on with what was begun. */
-export function load(entry: ImageEntry): Promise<LoadedImage> {
+/** Begins to load an image, or goes on with what was begun; `painted` gets its picture as soon as there is one. */
+export function load(entry: ImageEntry, painted?: (picture: ImageBitmap) => void): Promise<LoadedImage> {
   const begun = loads.get(entry.id);
-  const loading = begun ?? fetchAndDecode(entry);
+  const loading = begun ?? fetchAndDecode(entry, painted);
   // The one used last stands last.
   loads.delete(entry.id);
   loads.set(entry.id, loading);
@@ -40,14 +46,18 @@ export function load(entry: ImageEntry): Promise<LoadedImage> {
   return loading;
 }
 
-async function fetchAndDecode(entry: ImageEntry): Promise<LoadedImage> {
+async function fetchAndDecode(
+  entry: ImageEntry,
+  painted: ((picture: ImageBitmap) => void) | undefined,
+): Promise<LoadedImage> {
   theWorker();
   const [viewing, bytes] = await Promise.all([
     get(entry.viewing, "application/json").then((response) => response.json() as Promise<Viewing>),
     get(entry.frame, entry.mediaType).then((response) => response.arrayBuffer()),
   ]);
   performance.mark("viewer:fetched");
-  const decoded = await decode({ id: ++tasks, bytes, transferSyntax: entry.transferSyntax, viewing });
+  const task = { id: ++tasks, bytes, transferSyntax: entry.transferSyntax, viewing, isFirst: Boolean(painted) };
+  const decoded = await decode(task, painted);
   performance.mark("viewer:decoded");
   return { entry, viewing, decoded };
 }
@@ -64,9 +74,9 @@ async function get(address: string, accept: string): Promise<Response> {
   return response;
 }
 
-function decode(task: DecodeTask): Promise<Decoded> {
+function decode(task: DecodeTask, painted: Waiting["painted"]): Promise<Decoded> {
   return new Promise((resolve, reject) => {
-    waiting.set(task.id, { resolve, reject });
+    waiting.set(task.id, { resolve, reject, painted });
     theWorker().postMessage(task, [task.bytes]);
   });
 }
@@ -77,6 +87,10 @@ function theWorker(): Worker {
   worker.addEventListener("message", (event: MessageEvent<DecodeAnswer>) => {
     const answer = event.data;
     const task = waiting.get(answer.id);
+    if ("picture" in answer) {
+      task?.painted?.(answer.picture);
+      return;
+    }
     waiting.delete(answer.id);
     if ("decoded" in answer) task?.resolve(answer.decoded);
     else task?.reject(new NotShown(NOT_LOADED));

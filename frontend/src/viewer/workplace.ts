@@ -146,6 +146,8 @@ export class Workplace {
     if (!entry || place.pane.wanted === id) return;
     place.pane.wanted = id;
     const { frame } = place;
+    // What is there of the first image is no other's.
+    if (frame.dataset["image"]) frame.querySelector<HTMLElement>("[data-first]")!.hidden = true;
     frame.dataset["state"] = "loading";
     frame.dataset["image"] = id;
     const film = frame.querySelector<HTMLImageElement>("[data-film]")!;
@@ -167,6 +169,7 @@ export class Workplace {
       performance.mark("viewer:painted");
       frame.dataset["state"] = "painted";
       film.hidden = true;
+      frame.querySelector<HTMLElement>("[data-first]")!.hidden = true;
       place.presets = presetsOf(image);
       place.heat.show(this.heatMaps.get(id));
       if (place === this.active) this.showPresets();
