@@ -37,6 +37,7 @@ from diagnosis.models import (
     User,
 )
 from diagnosis.selectors.cases import hidden_read
+from diagnosis.selectors.worklist import Viewer, patients_with_word, search_conditions, words_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -223,26 +224,9 @@ def current_review(study: Study) -> Review | None:
     return next((review for review in reviews if review.pk not in followed), None)
 
 
-def words_of(query: str) -> list[str]:
-    """What is looked up: “Family, Given” as it is shown finds what is stored as Family^Given."""
-    return query.replace("\x00", "").replace(",", " ").split()
-
-
-def worklist(*, user: User, query: str = "", state: OpinionState | None = None) -> QuerySet[Study]:
-    """The studies that ``user`` may see, newest first; every word of ``query`` must match name, record number or accession.
-
-    ``state`` narrows them to those whose second opinion is in it.
-    """
-    studies: QuerySet[Study] = Study.objects.visible_to(user)
-    if state is not None:
-        studies = studies_with_state(studies, state, viewer=user)
-    for word in words_of(query):
-        studies = studies.filter(
-            Q(patient__person_name__icontains=word)
-            | Q(patient__mrn__icontains=word)
-            | Q(accession_number__icontains=word)
-            | Q(study_instance_uid=word)
-        )
+def worklist(*, user: User, query: str = "") -> QuerySet[Study]:
+    """The studies that ``user`` may see, newest first; every word of ``query`` must match as on the worklist."""
+    studies = Study.objects.visible_to(user).filter(*search_conditions(Viewer.of(user), query))
     return studies_with_opinion(studies, viewer=user).order_by("-created_at", "-id")
 
 
@@ -287,8 +271,10 @@ def timeline(patient: Patient, *, viewer: User) -> list[TimelineEntry]:
 
 
 def patients_matching(*, user: User, query: str) -> QuerySet[Patient]:
-    """Patients that ``user`` may see; every word must match the name or the record number."""
+    """Patients that ``user`` may see; every word must begin a part of the name or the record number."""
     patients = Patient.objects.visible_to(user).select_related("site")
+    sites = Viewer.of(user).sites
     for word in words_of(query):
-        patients = patients.filter(Q(person_name__icontains=word) | Q(mrn__icontains=word))
+        keys = patients_with_word(sites, word)
+        patients = patients.none() if keys is None else patients.filter(pk__in=keys)
     return patients.order_by("person_name", "mrn")

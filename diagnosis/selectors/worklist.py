@@ -212,8 +212,12 @@ def search_conditions(viewer: Viewer, query: str) -> list[Q]:
     Rare words are looked up first, here: the database then starts from their few studies. What a frequent one matches is
     left to the list's own order, in which the first matches come soon.
     """
-    words = list(dict.fromkeys(query.replace("\x00", "").replace(",", " ").split()))[:MOST_WORDS]
-    return [_word_condition(viewer, word) for word in words]
+    return [_word_condition(viewer, word) for word in words_of(query)]
+
+
+def words_of(query: str) -> list[str]:
+    """What is looked up: “Family, Given” as it is shown finds what is stored as Family^Given."""
+    return list(dict.fromkeys(query.replace("\x00", "").replace(",", " ").split()))[:MOST_WORDS]
 
 
 def _word_condition(viewer: Viewer, word: str) -> Q:

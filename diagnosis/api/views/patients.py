@@ -35,7 +35,9 @@ class PatientListView(ListView):
     queryset = Patient.objects.none()
     filter_backends = [SearchParameter, FilterParameters]
     filterset_class = PatientFilter
-    search_description = "Every word must be part of the name or the record number. Searches are on record."
+    search_description = (
+        "Every word must begin a part of the name or the record number. Searches are on record."
+    )
 
     @extend_schema(
         operation_id="patients_list",

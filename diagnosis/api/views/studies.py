@@ -33,7 +33,7 @@ class StudyListView(ListView):
     filter_backends = [SearchParameter, FilterParameters]
     filterset_class = StudyFilter
     search_description = (
-        "Every word must be part of the patient's name, the record number or the accession number, or be the study's UID. "
+        "Every word must begin a part of the patient's name, the record number or the accession number, or be the study's UID. "
         "Searches are on record."
     )
 
