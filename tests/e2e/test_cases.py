@@ -87,6 +87,8 @@ def visit(browser: Browser, live_server, emptied_afterwards) -> Iterator[Callabl
         context = browser.new_context(
             viewport=PHONE if phone else DESKTOP, has_touch=phone, is_mobile=phone, color_scheme="dark"
         )
+        # The server shares this process with the test, and a busy machine with others.
+        context.set_default_timeout(120_000)
         page = context.new_page()
         page.goto(f"{live_server.url}/accounts/login/")
         page.get_by_label("Username").fill(user.username)
