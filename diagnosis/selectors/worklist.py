@@ -39,7 +39,7 @@ MOST_COUNTED = 1_000
 """“1000+” says as much as the number."""
 MOST_COUNTED_SLOWLY = 100
 """Where each row that is counted costs a look into other tables."""
-MOST_CANDIDATES = 500
+MOST_CANDIDATES = 20_000
 """Up to so many patients a word is looked up before the studies are, and above while they are."""
 MOST_WORDS = 8
 
@@ -206,39 +206,37 @@ _RANKS: Mapping[str, int] = {Priority.STAT: 0, Priority.URGENT: 1, Priority.ROUT
 
 
 def search_conditions(viewer: Viewer, query: str) -> list[Q]:
-    """One condition for each word of ``query``: it begins a part of the patient's name, the record number or the accession
-    number, or is the study's UID.
+    """What every study fulfils that ``query`` finds: each word begins a part of the patient's name, the record number or the
+    accession number, or is the study's UID.
 
-    Rare words are looked up first, here: the database then starts from their few studies. What a frequent one matches is
-    left to the list's own order, in which the first matches come soon.
+    Rare words are looked up first, here, and only patients of whom all of them are said go on: the database then starts from
+    their few studies. What a frequent one matches is left to the list's own order, in which the first matches come soon.
     """
-    return [_word_condition(viewer, word) for word in words_of(query)]
+    conditions: list[Q] = []
+    patients: set[uuid.UUID] | None = None
+    for word in words_of(query):
+        found = patients_with_word(viewer.sites, word)
+        studies = _studies_with_word(viewer.sites, word)
+        keys = list(studies.values_list("pk", flat=True)[: MOST_CANDIDATES + 1])
+        of_studies = Q(pk__in=keys if len(keys) <= MOST_CANDIDATES else studies.values("pk"))
+        few = set(found[: MOST_CANDIDATES + 1]) if found is not None else set()
+        if len(few) > MOST_CANDIDATES:
+            conditions.append(Q(patient_id__in=found) | of_studies if keys else Q(patient_id__in=found))
+        elif keys:
+            conditions.append(Q(patient_id__in=few) | of_studies)
+        else:
+            patients = few if patients is None else patients & few
+    return conditions if patients is None else [Q(patient_id__in=patients), *conditions]
+
+
+def _studies_with_word(sites: Sequence[int], word: str) -> QuerySet[Study]:
+    number = Q(accession_key__has_prefix=word.lower()) & ~Q(accession_key="")
+    return Study.objects.filter(number | Q(study_instance_uid=word), site_id__in=sites)
 
 
 def words_of(query: str) -> list[str]:
     """What is looked up: “Family, Given” as it is shown finds what is stored as Family^Given."""
     return list(dict.fromkeys(query.replace("\x00", "").replace(",", " ").split()))[:MOST_WORDS]
-
-
-def _word_condition(viewer: Viewer, word: str) -> Q:
-    patients = patients_with_word(viewer.sites, word)
-    studies = Study.objects.filter(
-        Q(accession_key__has_prefix=word.lower()) & ~Q(accession_key="") | Q(study_instance_uid=word),
-        site_id__in=viewer.sites,
-    )
-    if patients is None:
-        return Q(pk__in=list(studies.values_list("pk", flat=True)[:MOST_CANDIDATES]))
-    few_patients = list(patients[: MOST_CANDIDATES + 1])
-    few_studies = list(studies.values_list("pk", flat=True)[: MOST_CANDIDATES + 1])
-    of_patients = (
-        Q(patient_id__in=set(few_patients))
-        if len(few_patients) <= MOST_CANDIDATES
-        else Q(patient_id__in=patients)
-    )
-    if not few_studies:
-        return of_patients
-    own = Q(pk__in=few_studies) if len(few_studies) <= MOST_CANDIDATES else Q(pk__in=studies.values("pk"))
-    return of_patients | own
 
 
 def patients_with_word(sites: Sequence[int], word: str) -> Any | None:
