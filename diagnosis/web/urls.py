@@ -10,6 +10,7 @@ from diagnosis.web.views import (
     models,
     parts,
     patients,
+    preferences,
     studies,
     uploads,
     worklist,
@@ -63,6 +64,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("patients/<uuid:patient_id>/timeline/", patients.patient_timeline, name="timeline"),
     path("patients/<uuid:patient_id>/pcr-results/", patients.lab_results, name="lab_results"),
     path("patients/<uuid:patient_id>/symptom-notes/", patients.symptom_notes, name="symptom_notes"),
+    path("language/", preferences.language, name="language"),
+    path("preferences/", preferences.preferences, name="preferences"),
     *case_urls.urlpatterns,
     *report_urls.urlpatterns,
 ]

@@ -25,6 +25,10 @@ PEOPLE = ("doctor", "radiologist", "admin", "outsider", "anonymous")
 # file is the doctor's.
 TABLE = {
     ("get", "home"): (200, 200, 200, 200, 302),
+    # Also who is not logged in chooses the language of the login.
+    ("post", "language"): (302, 302, 302, 302, 302),
+    ("get", "preferences"): (200, 200, 200, 200, 302),
+    ("post", "preferences"): (302, 302, 302, 302, 401),
     ("post", "search"): (200, 200, 200, 200, 401),
     ("post", "refresh"): (200, 200, 200, 200, 401),
     # The saved view is the doctor's.

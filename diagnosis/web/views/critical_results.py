@@ -8,7 +8,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis.errors import Conflict, PersonError
@@ -22,6 +21,7 @@ from diagnosis.services.critical_results import (
     critical_tell,
 )
 from diagnosis.web.case_panels import CriticalLine, critical_line, critical_panel
+from diagnosis.web.clocks import set_clock
 from diagnosis.web.forms.cases import CriticalCancelForm, CriticalFlagForm, CriticalToldForm
 from diagnosis.web.requests import PersonRequest
 
@@ -51,7 +51,7 @@ def flag(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     study: Study = get_object_or_404(
         Study.objects.visible_to(request.user).select_related("site", "patient"), pk=study_id
     )
-    timezone.activate(study.site.tzinfo)
+    set_clock(request.user, study.site)
     form = CriticalFlagForm(request.POST, findings=critical_findings(study.site))
     problem, status = "", 422
     if form.is_valid():
@@ -126,5 +126,5 @@ def _page(request: PersonRequest, line: CriticalLine, *, status: int = 200) -> H
 def _result(request: PersonRequest, result_id: uuid.UUID) -> CriticalResult:
     rows = with_history(CriticalResult.objects.visible_to(request.user))
     found: CriticalResult = get_object_or_404(rows, pk=result_id)
-    timezone.activate(found.study.site.tzinfo)
+    set_clock(request.user, found.study.site)
     return found

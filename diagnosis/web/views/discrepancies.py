@@ -8,7 +8,6 @@ from collections.abc import Callable
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from diagnosis.errors import Conflict, PersonError
@@ -16,6 +15,7 @@ from diagnosis.models import Discrepancy
 from diagnosis.selectors.cases import discrepancies_shown_to
 from diagnosis.services.discrepancies import discrepancy_acknowledge, discrepancy_resolve
 from diagnosis.web.case_panels import discrepancy_lines
+from diagnosis.web.clocks import set_clock
 from diagnosis.web.forms.cases import DiscrepancyForm
 from diagnosis.web.requests import PersonRequest
 
@@ -49,7 +49,7 @@ def resolve(request: PersonRequest, discrepancy_id: uuid.UUID) -> HttpResponse:
 def _sent(request: PersonRequest, discrepancy_id: uuid.UUID) -> tuple[Discrepancy, DiscrepancyForm]:
     rows = discrepancies_shown_to(request.user).select_related("review__study__site")
     discrepancy = get_object_or_404(rows, pk=discrepancy_id)
-    timezone.activate(discrepancy.review.study.site.tzinfo)
+    set_clock(request.user, discrepancy.review.study.site)
     form = DiscrepancyForm(request.POST, number=discrepancy.pk)
     form.is_valid()
     return discrepancy, form

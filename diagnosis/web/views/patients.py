@@ -14,6 +14,7 @@ from diagnosis import policies
 from diagnosis.models import Patient, Study
 from diagnosis.services.clinical_notes import lab_result_add, symptom_note_add
 from diagnosis.services.patients import patient_open
+from diagnosis.web.clocks import set_clock
 from diagnosis.web.forms.base import PortalForm
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
 from diagnosis.web.panels import entry_forms
@@ -100,5 +101,5 @@ def _patient(request: PersonRequest, patient_id: uuid.UUID) -> Patient:
     patient = get_object_or_404(
         Patient.objects.visible_to(request.user).select_related("site"), pk=patient_id
     )
-    timezone.activate(patient.site.tzinfo)
+    set_clock(request.user, patient.site)
     return patient

@@ -10,7 +10,6 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponse, JsonResponse, QueryDict
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from diagnosis import policies
@@ -28,6 +27,7 @@ from diagnosis.services.reports import (
     review_correct,
 )
 from diagnosis.services.signing import signature_is_asked
+from diagnosis.web.clocks import set_clock
 from diagnosis.web.forms.report import AddendumForm, CorrectionForm, as_signed
 from diagnosis.web.params import row_number, uuids
 from diagnosis.web.report_panel import report_editor, saved_words
@@ -175,7 +175,7 @@ def _study(request: PersonRequest, study_id: uuid.UUID) -> Study:
     study = get_object_or_404(
         studies_with_opinion(Study.objects.visible_to(request.user), viewer=request.user), pk=study_id
     )
-    timezone.activate(study.site.tzinfo)
+    set_clock(request.user, study.site)
     return study
 
 

@@ -9,7 +9,6 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -28,6 +27,7 @@ from diagnosis.services.second_reads import (
     second_read_waive,
 )
 from diagnosis.web.case_panels import second_read_form, second_read_panel
+from diagnosis.web.clocks import set_clock
 from diagnosis.web.forms.base import PortalForm
 from diagnosis.web.forms.cases import SecondReadRequestForm, WithdrawForm
 from diagnosis.web.queue_rows import discrepancy_rows, queue_rows
@@ -148,7 +148,7 @@ def _done(
 def _second_read(request: PersonRequest, second_read_id: uuid.UUID) -> SecondRead:
     rows = SecondRead.objects.visible_to(request.user).select_related("study__site")
     second_read: SecondRead = get_object_or_404(rows, pk=second_read_id)
-    timezone.activate(second_read.study.site.tzinfo)
+    set_clock(request.user, second_read.study.site)
     return second_read
 
 
@@ -156,5 +156,5 @@ def _study(request: PersonRequest, study_id: uuid.UUID) -> Study:
     study = get_object_or_404(
         studies_with_opinion(Study.objects.visible_to(request.user), viewer=request.user), pk=study_id
     )
-    timezone.activate(study.site.tzinfo)
+    set_clock(request.user, study.site)
     return study

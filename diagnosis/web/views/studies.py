@@ -9,7 +9,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
@@ -24,6 +23,7 @@ from diagnosis.services.reviews import review_sign
 from diagnosis.services.studies import study_open
 from diagnosis.web.case_panels import case_panels
 from diagnosis.web.chips import priority_chip
+from diagnosis.web.clocks import set_clock
 from diagnosis.web.forms.report import with_draft
 from diagnosis.web.forms.review import FirstReadForm, ReviewForm
 from diagnosis.web.outcomes import outcomes_take
@@ -134,7 +134,7 @@ def _study(request: PersonRequest, study_id: uuid.UUID) -> Study:
     study = get_object_or_404(
         studies_with_opinion(Study.objects.visible_to(request.user), viewer=request.user), pk=study_id
     )
-    timezone.activate(study.site.tzinfo)
+    set_clock(request.user, study.site)
     return study
 
 
