@@ -16,8 +16,17 @@ export function startViewer(): void {
   const entries = JSON.parse(told) as ImageEntry[];
   const entry = entries.find(({ id }) => id === first);
   // Its failure is told by the viewer, which asks for the same image.
-  if (entry) load(entry, (picture) => paintFirst(viewer, first, picture)).catch(() => undefined);
-  workplace = import("./viewer/workplace").then(({ Workplace }) => new Workplace(viewer, entries));
+  const isThere = new Promise<void>((resolve) => {
+    if (!entry) return resolve();
+    load(entry, (picture) => {
+      paintFirst(viewer, first, picture);
+      // After it is on the screen: a browser that reads two megabytes of script shows nothing meanwhile.
+      requestAnimationFrame(() => setTimeout(resolve));
+    }).catch(() => resolve());
+  });
+  workplace = isThere
+    .then(() => import("./viewer/workplace"))
+    .then(({ Workplace }) => new Workplace(viewer, entries));
   workplace.then(
     (built) => {
       performance.mark("viewer:ready");
