@@ -213,8 +213,9 @@ def _raster_bits(data: bytes) -> int:
 
 def _grey_samples(image: GreyImage) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """0 is black, the highest of 8 or 16 bits is white; a raster's 8 or 16 bits come back exactly as they are stored."""
-    highest, kind = (255, np.uint8) if image.bits_stored <= 8 else (HIGHEST, np.uint16)
-    return np.rint(image.pixels * np.float64(highest)).astype(kind)
+    if image.bits_stored <= 8:
+        return np.rint(image.pixels * np.float64(255)).astype(np.uint8)
+    return np.rint(image.pixels * np.float64(HIGHEST)).astype(np.uint16)
 
 
 def _as_it_is(bits: int) -> Viewing:
