@@ -113,6 +113,7 @@ def test_every_tool_works_by_touch(phone):
     phone.get_by_role("button", name="Measure a distance").tap()
     fingers.move(((-60, 0), (60, 0)))
     expect(phone.locator("text.measure-text")).to_contain_text("mm at the detector")
+    phone.locator(".more-tools > summary").tap()
     phone.get_by_role("button", name="Remove the lengths").tap()
     expect(phone.locator("text.measure-text")).to_have_count(0)
     phone.get_by_role("button", name="Window and level").tap()
