@@ -5,13 +5,14 @@ Chromium before the portal's own pages in this process, so that the network can 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connection
 from playwright.sync_api import Browser, Page, Route, expect
 
-from diagnosis.models import Claim, FirstRead, Prediction, Review, Site, Study, User, append_only
+from diagnosis.models import FirstRead, Prediction, Review, Site, Study, User, append_only
 from tests.e2e.conftest import DESKTOP, PHONE
 from tests.e2e.test_main_job import has_no_sideways_scrolling
 from tests.factories import (
@@ -89,7 +90,7 @@ class Visit:
 
     def told(self) -> list[tuple[str, str]]:
         """Where the address, the headers or the body of an answer says something of ``TOLD``; then it starts anew."""
-        assert len(self.received) > 1, "nothing was received, so nothing was searched"
+        assert self.received, "nothing was received, so nothing was searched"
         found = [(asked, word) for asked, everything in self.received for word in TOLD if word in everything]
         self.received.clear()
         return found
@@ -116,8 +117,13 @@ def visit(browser: Browser, live_server, emptied_afterwards) -> Iterator[Callabl
 
     yield person
     for one in visits:
+        one.page.unroute_all(behavior="ignoreErrors")
         one.page.context.close()
-        assert one.problems == []
+    for answering in threading.enumerate():
+        # The tables are emptied next, and a page may have asked for its fragment a moment ago.
+        if "process_request_thread" in answering.name:
+            answering.join(10)
+    assert [problem for one in visits for problem in one.problems] == []
 
 
 def choose(page: Page, label: str, confidence: str = "Likely") -> None:
@@ -178,7 +184,8 @@ def test_a_reader_keeps_another_label_with_one_coded_reason(visit, screenshot, s
     expect(own).to_contain_text("Choose why you override")
     own.get_by_label("reason", exact=False).select_option("chronic")
     own.get_by_role("button", name="Sign the override").click()
-    expect(page.locator("#decision")).to_contain_text("Prior or chronic change")
+    expect(page.locator("#decision")).to_contain_text("Signed by Rafael Reader")
+    expect(page.locator("#decision .review")).to_contain_text("Prior or chronic change")
     assert (Review.objects.get().label, Review.objects.get().reason) == ("normal", "chronic")
     assert has_no_sideways_scrolling(page)
 
@@ -263,39 +270,3 @@ def test_elsewhere_the_opinion_stands_beside_the_image_from_the_start(
     page.get_by_role("button", name="Confirm: COVID-19").click()
     expect(page.locator("#decision")).to_contain_text("Signed by Rafael Reader")
     assert Review.objects.get().protocol == protocol
-
-
-def test_of_two_browsers_that_sign_at_once_one_wins_and_the_other_keeps_what_was_typed(
-    visit, study, radiologist, second_radiologist
-):
-    """Both click in the same moment, each in a thread of the server; the database lets one through."""
-    Site.objects.update(reading_protocol="concurrent")
-    readers = [visit(radiologist), visit(second_radiologist)]
-    statuses: list[int] = []
-    for reader in readers:
-        reader.go(f"/studies/{study.pk}/")
-        reader.page.locator("#own-reading > summary").click()
-        own = reader.page.locator("#own-reading")
-        own.get_by_label("Viral Pneumonia", exact=True).check()
-        own.get_by_label("reason", exact=False).select_option("artefact")
-        own.get_by_role("textbox", name="Note").fill(f"Typed on {reader.page.url}")
-        # The page of who opens a case claims it: here both hold it, as after a claim that ran out.
-        Claim.objects.all().delete()
-        reader.page.on(
-            "response",
-            lambda response: statuses.append(response.status) if response.url.endswith("/review/") else None,
-        )
-    for reader in readers:
-        # No waiting for the answer: the second click follows while the first request is on its way.
-        reader.page.evaluate("document.querySelector('#own-reading form button[type=submit]').click()")
-    for reader in readers:
-        expect(reader.page.locator("#decision")).to_contain_text("Signed by")
-    assert sorted(statuses) == [200, 409]
-    review = Review.objects.get()
-    loser = readers[1] if review.reader == radiologist else readers[0]
-    decision = loser.page.locator("#decision")
-    expect(decision).to_contain_text(f"{review.reader.display_name} signed this study first")
-    expect(decision.locator("#kept-note-text")).to_have_value(
-        "Your reading: Viral Pneumonia\nReason: Artefact or device in the image\n"
-        f"Note: Typed on {loser.page.url}"
-    )

@@ -6,6 +6,7 @@ Real browsers before the portal's pages in this process; two people at one study
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -183,6 +184,7 @@ if is_new:
     with path.open("a") as file:
         file.write("radiologist\\tsara\\ta long and random passphrase\\n")
 """
+PROTOCOL = "from diagnosis.models import Site; Site.objects.update(reading_protocol='{}')"
 CLAIMS = """
 from diagnosis.models import Claim
 print(*Claim.objects.values_list("study_id", "holder__username"))
@@ -190,10 +192,12 @@ print(*Claim.objects.values_list("study_id", "holder__username"))
 
 
 @pytest.fixture
-def two(portal, log_in) -> tuple[Page, Page]:
-    """Two radiologists of the demo hospital."""
+def two(portal, log_in) -> Iterator[tuple[Page, Page]]:
+    """Two radiologists of the demo hospital, where readers read first for the time of a test."""
     portal.manage("shell", "--no-imports", "--command", SECOND_RADIOLOGIST)
-    return log_in("radiologist"), log_in("sara")
+    portal.manage("shell", "--no-imports", "--command", PROTOCOL.format("read-first"))
+    yield log_in("radiologist"), log_in("sara")
+    portal.manage("shell", "--no-imports", "--command", PROTOCOL.format("concurrent"))
 
 
 @pytest.mark.xdist_group("embedded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from django.contrib import admin
 from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from pypdf import PdfReader
 
 #: Addresses that hold nothing of a case: by what they begin with, or what they are made of.
 WITHOUT_CASES = (
@@ -104,7 +106,11 @@ _EACH_TIME_NEW = (
 def ask(client: Client, address: str, **options: object) -> Answer:
     response: HttpResponseBase = client.get(address, **options)  # type: ignore[assignment]
     content = b"".join(response) if response.streaming else response.content
-    text = _MESSAGES.sub("", content.decode("latin-1"))
+    if response.headers.get("Content-Type") == "application/pdf":
+        # Its streams are compressed: the words are what a reader sees of it.
+        text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(content)).pages)
+    else:
+        text = _MESSAGES.sub("", content.decode("latin-1"))
     headers = "\n".join(
         f"{name}: {value}"
         for name, value in sorted(response.headers.items())
