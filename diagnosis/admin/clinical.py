@@ -209,11 +209,19 @@ class UnsureFilter(admin.SimpleListFilter):
         return queryset
 
 
+class RefusalFilter(admin.AllValuesFieldListFilter):
+    """The codes that there are; what was not refused has a name too, so that its link can be read and hit."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or "Not refused"}
+
+
 @admin.register(Prediction)
 class PredictionAdmin(ClinicalAdmin):
     study_path = "image__study__"
     list_display = ("patient", "status", "label_text", "model_version", "requested_at", "finished_at", "site")
-    list_filter = (AuditedSiteFilter, "status", UnsureFilter, "refusal_code", "model_version")
+    list_filter = (AuditedSiteFilter, "status", UnsureFilter, ("refusal_code", RefusalFilter), "model_version")
     list_select_related = ("image__study__patient", "image__site", "model_version")
     date_hierarchy = "requested_at"
     search_fields = ("image__study__patient__person_name", "image__study__patient__mrn", "=id")

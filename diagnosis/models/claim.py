@@ -5,6 +5,7 @@ import uuid
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 
@@ -15,10 +16,10 @@ CLAIM_MINUTES_RANGE = (MinValueValidator(2), MaxValueValidator(8 * 60))
 class TakeoverReason(models.TextChoices):
     """Why a study is taken that somebody else had claimed."""
 
-    EXPIRED = "expired", "The claim ran out"
-    HOLDER_AWAY = "holder_away", "The reader has left"
-    AGREED = "agreed", "Agreed with the reader"
-    URGENT = "urgent", "The patient cannot wait"
+    EXPIRED = "expired", gettext_lazy("The claim ran out")
+    HOLDER_AWAY = "holder_away", gettext_lazy("The reader has left")
+    AGREED = "agreed", gettext_lazy("Agreed with the reader")
+    URGENT = "urgent", gettext_lazy("The patient cannot wait")
 
 
 class Claim(models.Model):

@@ -4,6 +4,7 @@ import uuid
 
 from django.core.validators import MaxLengthValidator, validate_slug
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.patient import no_control_characters
 from diagnosis.models.scoped import SiteScopedQuerySet
@@ -67,14 +68,14 @@ class EscalationContact(models.Model):
 
 
 class CriticalState(models.TextChoices):
-    OPEN = "open", "Not acknowledged"
-    ACKNOWLEDGED = "acknowledged", "Acknowledged"
-    CANCELLED = "cancelled", "Entered by mistake"
+    OPEN = "open", gettext_lazy("Not acknowledged")
+    ACKNOWLEDGED = "acknowledged", gettext_lazy("Acknowledged")
+    CANCELLED = "cancelled", gettext_lazy("Entered by mistake")
 
 
 class AcknowledgedHow(models.TextChoices):
-    PORTAL = "portal", "in the portal"
-    READ_BACK = "read_back", "read back to the reader"
+    PORTAL = "portal", gettext_lazy("in the portal")
+    READ_BACK = "read_back", gettext_lazy("read back to the reader")
 
 
 class CriticalResult(models.Model):
@@ -162,9 +163,9 @@ class CriticalResult(models.Model):
 
 
 class CommunicationMethod(models.TextChoices):
-    PHONE = "phone", "Phone"
-    IN_PERSON = "in_person", "In person"
-    MESSAGE = "message", "Message"
+    PHONE = "phone", gettext_lazy("Phone")
+    IN_PERSON = "in_person", gettext_lazy("In person")
+    MESSAGE = "message", gettext_lazy("Message")
 
 
 class CriticalCommunication(models.Model):

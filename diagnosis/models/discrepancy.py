@@ -4,28 +4,29 @@ import uuid
 
 from django.core.validators import MaxLengthValidator
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
 class DiscrepancyState(models.TextChoices):
-    OPEN = "open", "Open"
-    ACKNOWLEDGED = "acknowledged", "Being looked into"
-    RESOLVED = "resolved", "Resolved"
+    OPEN = "open", gettext_lazy("Open")
+    ACKNOWLEDGED = "acknowledged", gettext_lazy("Being looked into")
+    RESOLVED = "resolved", gettext_lazy("Resolved")
 
 
 class DiscrepancyVerdict(models.TextChoices):
-    CONTRADICTS = "contradicts", "Contradicts the read"
-    INCONCLUSIVE = "inconclusive", "Settles nothing"
-    AGREES = "agrees", "Agrees with the read"
+    CONTRADICTS = "contradicts", gettext_lazy("Contradicts the read")
+    INCONCLUSIVE = "inconclusive", gettext_lazy("Settles nothing")
+    AGREES = "agrees", gettext_lazy("Agrees with the read")
 
 
 class DiscrepancyDecision(models.TextChoices):
-    STANDS = "stands", "The signed read stands"
-    CORRECTED = "corrected", "An addendum or a correction was signed"
-    REPEAT_PCR = "repeat_pcr", "The PCR is to be repeated"
-    SECOND_READER = "second_reader", "The second reader decides"
-    AGREES = "agrees", "Nothing to decide: the PCR agrees with the read"
+    STANDS = "stands", gettext_lazy("The signed read stands")
+    CORRECTED = "corrected", gettext_lazy("An addendum or a correction was signed")
+    REPEAT_PCR = "repeat_pcr", gettext_lazy("The PCR is to be repeated")
+    SECOND_READER = "second_reader", gettext_lazy("The second reader decides")
+    AGREES = "agrees", gettext_lazy("Nothing to decide: the PCR agrees with the read")
 
 
 class Discrepancy(models.Model):

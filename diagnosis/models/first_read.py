@@ -3,6 +3,7 @@
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 from diagnosis.models.site import ReadingProtocol
@@ -15,9 +16,9 @@ class Confidence(models.TextChoices):
     label and three against it make an ordered scale of six: as good for an ROC analysis as one of 101 (Hadjiiski 2007).
     """
 
-    MAY_BE = "may_be", "May be"
-    LIKELY = "likely", "Likely"
-    MOST_LIKELY = "most_likely", "Most likely"
+    MAY_BE = "may_be", gettext_lazy("May be")
+    LIKELY = "likely", gettext_lazy("Likely")
+    MOST_LIKELY = "most_likely", gettext_lazy("Most likely")
 
 
 class FirstRead(models.Model):

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from pydicom.valuerep import PersonName
 
 from diagnosis.models.scoped import SiteScopedQuerySet
@@ -38,9 +39,9 @@ def validate_birth_date(value: dt.date) -> None:
 class Sex(models.TextChoices):
     """DICOM Patient's Sex (0010,0040); blank when it is not known."""
 
-    FEMALE = "F", "Female"
-    MALE = "M", "Male"
-    OTHER = "O", "Other"
+    FEMALE = "F", gettext_lazy("Female")
+    MALE = "M", gettext_lazy("Male")
+    OTHER = "O", gettext_lazy("Other")
 
 
 class Patient(models.Model):

@@ -5,34 +5,35 @@ from collections.abc import Callable
 
 from django.core.validators import MaxLengthValidator
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 from diagnosis.models.site import ReadingProtocol
 
 
 class ReviewKind(models.TextChoices):
-    SIGNED = "signed", "Read"
-    ADDENDUM = "addendum", "Addendum"
-    CORRECTION = "correction", "Correction"
+    SIGNED = "signed", gettext_lazy("Read")
+    ADDENDUM = "addendum", gettext_lazy("Addendum")
+    CORRECTION = "correction", gettext_lazy("Correction")
 
 
 class Decision(models.TextChoices):
-    CONFIRM = "confirm", "Confirmed the second opinion"
-    DECIDE = "decide", "Decided where the second opinion named several labels"
-    OVERRIDE = "override", "Overrode the second opinion"
-    UNAIDED = "unaided", "Read without a second opinion"
+    CONFIRM = "confirm", gettext_lazy("Confirmed the second opinion")
+    DECIDE = "decide", gettext_lazy("Decided where the second opinion named several labels")
+    OVERRIDE = "override", gettext_lazy("Overrode the second opinion")
+    UNAIDED = "unaided", gettext_lazy("Read without a second opinion")
 
 
 class OverrideReason(models.TextChoices):
-    ARTEFACT = "artefact", "Artefact or device in the image"
-    POSITIONING = "positioning", "Positioning or rotation"
-    POOR_INSPIRATION = "poor_inspiration", "Poor inspiration"
-    CHRONIC = "chronic", "Prior or chronic change"
-    OTHER_PATHOLOGY = "other_pathology", "Other pathology explains it"
-    MAP_WRONG_PLACE = "map_wrong_place", "The network looked at the wrong place"
-    CONTRADICTS_CLINIC = "contradicts_clinic", "Contradicts PCR or clinical picture"
-    OUT_OF_SCOPE = "out_of_scope", "Outside the network's scope (child, lateral, …)"
-    OTHER = "other", "Other (write it in the note)"
+    ARTEFACT = "artefact", gettext_lazy("Artefact or device in the image")
+    POSITIONING = "positioning", gettext_lazy("Positioning or rotation")
+    POOR_INSPIRATION = "poor_inspiration", gettext_lazy("Poor inspiration")
+    CHRONIC = "chronic", gettext_lazy("Prior or chronic change")
+    OTHER_PATHOLOGY = "other_pathology", gettext_lazy("Other pathology explains it")
+    MAP_WRONG_PLACE = "map_wrong_place", gettext_lazy("The network looked at the wrong place")
+    CONTRADICTS_CLINIC = "contradicts_clinic", gettext_lazy("Contradicts PCR or clinical picture")
+    OUT_OF_SCOPE = "out_of_scope", gettext_lazy("Outside the network's scope (child, lateral, …)")
+    OTHER = "other", gettext_lazy("Other (write it in the note)")
 
 
 # What a reader may say beyond the network's own labels.

@@ -4,20 +4,21 @@ import uuid
 
 from django.core.validators import MaxLengthValidator
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.first_read import Confidence
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
 class SecondReadState(models.TextChoices):
-    HELD = "held", "Waits for a free place"
-    WAITING = "waiting", "Waits for a second reader"
-    TAKEN = "taken", "Being read"
-    TO_ADJUDICATE = "to_adjudicate", "To be adjudicated"
-    ADJUDICATING = "adjudicating", "Being adjudicated"
-    AGREED = "agreed", "Both readers agree"
-    ADJUDICATED = "adjudicated", "Adjudicated"
-    CANCELLED = "cancelled", "Withdrawn"
+    HELD = "held", gettext_lazy("Waits for a free place")
+    WAITING = "waiting", gettext_lazy("Waits for a second reader")
+    TAKEN = "taken", gettext_lazy("Being read")
+    TO_ADJUDICATE = "to_adjudicate", gettext_lazy("To be adjudicated")
+    ADJUDICATING = "adjudicating", gettext_lazy("Being adjudicated")
+    AGREED = "agreed", gettext_lazy("Both readers agree")
+    ADJUDICATED = "adjudicated", gettext_lazy("Adjudicated")
+    CANCELLED = "cancelled", gettext_lazy("Withdrawn")
 
 
 #: Nobody has given the second read yet.
@@ -28,16 +29,16 @@ OPEN_STATES = (*UNREAD_STATES, SecondReadState.TO_ADJUDICATE, SecondReadState.AD
 
 
 class SecondReadCauseKind(models.TextChoices):
-    READER_PCR = "reader_pcr", "Reader and PCR differ"
-    READER_AI = "reader_ai", "Reader and second opinion differ"
-    AI_PCR = "ai_pcr", "Second opinion and PCR differ"
-    REQUESTED = "requested", "Asked for"
-    SAMPLED = "sampled", "Drawn at random"
+    READER_PCR = "reader_pcr", gettext_lazy("Reader and PCR differ")
+    READER_AI = "reader_ai", gettext_lazy("Reader and second opinion differ")
+    AI_PCR = "ai_pcr", gettext_lazy("Second opinion and PCR differ")
+    REQUESTED = "requested", gettext_lazy("Asked for")
+    SAMPLED = "sampled", gettext_lazy("Drawn at random")
 
 
 class SecondReadRole(models.TextChoices):
-    SECOND = "second", "Second reader"
-    ADJUDICATOR = "adjudicator", "Adjudicator"
+    SECOND = "second", gettext_lazy("Second reader")
+    ADJUDICATOR = "adjudicator", gettext_lazy("Adjudicator")
 
 
 class SecondRead(models.Model):

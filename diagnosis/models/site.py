@@ -4,6 +4,7 @@ import zoneinfo
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.claim import CLAIM_MINUTES, CLAIM_MINUTES_RANGE
 from diagnosis.models.scoped import SiteScopedQuerySet
@@ -19,16 +20,16 @@ def validate_time_zone(value: str) -> None:
 class ReadingProtocol(models.TextChoices):
     """When a reader is shown the second opinion."""
 
-    READ_FIRST = "read-first", "The reader's own read first, then the second opinion"
-    CONCURRENT = "concurrent", "The second opinion beside the image from the start"
-    AI_FIRST = "ai-first", "The second opinion first: it may also order the worklist"
+    READ_FIRST = "read-first", gettext_lazy("The reader's own read first, then the second opinion")
+    CONCURRENT = "concurrent", gettext_lazy("The second opinion beside the image from the start")
+    AI_FIRST = "ai-first", gettext_lazy("The second opinion first: it may also order the worklist")
 
 
 class OpinionForOthers(models.TextChoices):
     """When, at a site that reads first, those who do not sign reads are shown the second opinion."""
 
-    AFTER_READ = "after-read", "Once a radiologist has signed"
-    AT_ONCE = "at-once", "At once, before a radiologist has signed"
+    AFTER_READ = "after-read", gettext_lazy("Once a radiologist has signed")
+    AT_ONCE = "at-once", gettext_lazy("At once, before a radiologist has signed")
 
 
 class Site(models.Model):

@@ -5,23 +5,24 @@ import uuid
 
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.patient import no_control_characters
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
 class StudyStatus(models.TextChoices):
-    ANALYSING = "analysing", "Being analysed"
-    TO_READ = "to_read", "To be read"
-    READ = "read", "Read"
+    ANALYSING = "analysing", gettext_lazy("Being analysed")
+    TO_READ = "to_read", gettext_lazy("To be read")
+    READ = "read", gettext_lazy("Read")
 
 
 class Priority(models.TextChoices):
     """FHIR RequestPriority, without ``asap``."""
 
-    ROUTINE = "routine", "Routine"
-    URGENT = "urgent", "Urgent"
-    STAT = "stat", "Stat"
+    ROUTINE = "routine", gettext_lazy("Routine")
+    URGENT = "urgent", gettext_lazy("Urgent")
+    STAT = "stat", gettext_lazy("Stat")
 
 
 OPEN_STATUSES = (StudyStatus.ANALYSING, StudyStatus.TO_READ)
@@ -31,11 +32,11 @@ OPEN_STATUSES = (StudyStatus.ANALYSING, StudyStatus.TO_READ)
 class OpinionState(models.TextChoices):
     """What a worklist is narrowed to: what needs attention first, over the newest prediction of each image."""
 
-    PENDING = "pending", "On its way"
-    FAILED = "failed", "Failed"
-    REFUSED = "refused", "Refused"
-    UNSURE = "unsure", "Unsure"
-    LABEL = "label", "One label"
+    PENDING = "pending", gettext_lazy("On its way")
+    FAILED = "failed", gettext_lazy("Failed")
+    REFUSED = "refused", gettext_lazy("Refused")
+    UNSURE = "unsure", gettext_lazy("Unsure")
+    LABEL = "label", gettext_lazy("One label")
 
 
 _PRIORITY_RANK = models.Case(

@@ -2,15 +2,16 @@
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 from diagnosis.models.site import validate_time_zone
 
 
 class Role(models.TextChoices):
-    DOCTOR = "doctor", "Doctor"
-    RADIOLOGIST = "radiologist", "Radiologist"
-    ADMIN = "admin", "Administrator"
+    DOCTOR = "doctor", gettext_lazy("Doctor")
+    RADIOLOGIST = "radiologist", gettext_lazy("Radiologist")
+    ADMIN = "admin", gettext_lazy("Administrator")
 
 
 class User(AbstractUser):

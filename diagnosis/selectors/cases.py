@@ -20,6 +20,7 @@ from django.db.models import (
     When,
 )
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.models import (
@@ -99,10 +100,10 @@ URGENCY = (PRIORITY_RANK, F("cause_rank"), F("requested_at"), F("pk"))
 class CaseState(TextChoices):
     """What a study still waits for beyond its read."""
 
-    CRITICAL = "critical", "Critical result open"
-    DISCREPANCY = "discrepancy", "Discrepancy"
-    ADJUDICATION = "adjudication", "To be adjudicated"
-    SECOND_READ = "second_read", "Second read open"
+    CRITICAL = "critical", gettext_lazy("Critical result open")
+    DISCREPANCY = "discrepancy", gettext_lazy("Discrepancy")
+    ADJUDICATION = "adjudication", gettext_lazy("To be adjudicated")
+    SECOND_READ = "second_read", gettext_lazy("Second read open")
 
 
 def hidden_read(user: User | None, path: str = "") -> Q:

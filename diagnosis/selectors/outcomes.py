@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models import CaseRules, PcrResult, Review, ReviewKind, Study
 from diagnosis.selectors.cases import pcr_that_counts
@@ -17,15 +18,18 @@ CLAIMS_NOTHING = "non_diagnostic"
 class Outcome(TextChoices):
     """The first five are the classes of the reading protocol; the others are what these leave over."""
 
-    AGREED = "agreed", "Agreed from the first"
-    AI_HELPED = "ai_helped", "The AI helped"
-    AI_MISLED = "ai_misled", "The AI misled"
-    HELD_FIRM = "held_firm", "The reader held firm"
-    BOTH_WRONG = "both_wrong", "Both were wrong"
-    AI_NOT_FOLLOWED = "ai_not_followed", "The AI was right and was not followed"
-    AI_FOLLOWED = "ai_followed", "The reader changed to the AI's label; no PCR says who was right"
-    OWN_CHANGE = "own_change", "The reader changed, and not to the AI's label"
-    NOT_CLASSED = "not_classed", "No first read, or no single label of the AI"
+    AGREED = "agreed", gettext_lazy("Agreed from the first")
+    AI_HELPED = "ai_helped", gettext_lazy("The AI helped")
+    AI_MISLED = "ai_misled", gettext_lazy("The AI misled")
+    HELD_FIRM = "held_firm", gettext_lazy("The reader held firm")
+    BOTH_WRONG = "both_wrong", gettext_lazy("Both were wrong")
+    AI_NOT_FOLLOWED = "ai_not_followed", gettext_lazy("The AI was right and was not followed")
+    AI_FOLLOWED = (
+        "ai_followed",
+        gettext_lazy("The reader changed to the AI's label; no PCR says who was right"),
+    )
+    OWN_CHANGE = "own_change", gettext_lazy("The reader changed, and not to the AI's label")
+    NOT_CLASSED = "not_classed", gettext_lazy("No first read, or no single label of the AI")
 
 
 #: (first read right, AI right, final read right), where a PCR says so. Where all three are right the PCR cannot tell the

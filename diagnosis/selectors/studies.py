@@ -18,6 +18,7 @@ from django.db.models import (
     Subquery,
     TextChoices,
 )
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.models import (
@@ -149,11 +150,11 @@ def studies_with_status(studies: QuerySet[Study], status: str, *, viewer: User) 
 class OpinionState(TextChoices):
     """What a worklist is narrowed to."""
 
-    PENDING = "pending", "On its way"
-    LABEL = "label", "One label"
-    UNSURE = "unsure", "Unsure"
-    REFUSED = "refused", "Refused"
-    FAILED = "failed", "Failed"
+    PENDING = "pending", gettext_lazy("On its way")
+    LABEL = "label", gettext_lazy("One label")
+    UNSURE = "unsure", gettext_lazy("Unsure")
+    REFUSED = "refused", gettext_lazy("Refused")
+    FAILED = "failed", gettext_lazy("Failed")
 
 
 _UNSURE = Q(possible_labels__1__isnull=False)

@@ -16,6 +16,7 @@ from typing import Any, cast
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, F, Field, OuterRef, Q, QuerySet, TextChoices, Value
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.models import (
@@ -45,34 +46,34 @@ MOST_WORDS = 8
 
 
 class Scope(TextChoices):
-    OPEN = "open", "To be read"
-    READ = "read", "Read"
-    ALL = "all", "All"
+    OPEN = "open", gettext_lazy("To be read")
+    READ = "read", gettext_lazy("Read")
+    ALL = "all", gettext_lazy("All")
 
 
 class Sort(TextChoices):
-    PRIORITY = "priority", "Most urgent, then oldest"
-    NEWEST = "newest", "Newest"
-    OLDEST = "oldest", "Oldest"
-    NAME = "name", "Patient's name"
+    PRIORITY = "priority", gettext_lazy("Most urgent, then oldest")
+    NEWEST = "newest", gettext_lazy("Newest")
+    OLDEST = "oldest", gettext_lazy("Oldest")
+    NAME = "name", gettext_lazy("Patient's name")
 
 
 class PcrChoice(TextChoices):
-    NONE = "none", "No result yet"
+    NONE = "none", gettext_lazy("No result yet")
     DETECTED = PcrResult.DETECTED.value, PcrResult.DETECTED.label
     NOT_DETECTED = PcrResult.NOT_DETECTED.value, PcrResult.NOT_DETECTED.label
     INDETERMINATE = PcrResult.INDETERMINATE.value, PcrResult.INDETERMINATE.label
 
 
 class ReaderChoice(TextChoices):
-    ME = "me", "Me: assigned or claimed"
-    NOBODY = "nobody", "Nobody yet"
+    ME = "me", gettext_lazy("Me: assigned or claimed")
+    NOBODY = "nobody", gettext_lazy("Nobody yet")
 
 
 class Finding(TextChoices):
     """What is known of a case once it was read."""
 
-    DISAGREEMENT = "disagreement", "Reader and second opinion disagree"
+    DISAGREEMENT = "disagreement", gettext_lazy("Reader and second opinion disagree")
 
 
 #: Columns by which each order runs, and its direction; the last one is unique. All have an index that begins with the hospital.

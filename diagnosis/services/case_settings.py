@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.models import AuditAction, CaseRules, CriticalFinding, EscalationContact, User
@@ -44,10 +45,10 @@ def case_setting_delete(*, actor: User, setting: CriticalFinding | EscalationCon
 def _require_contact(contact: EscalationContact) -> None:
     if not may_be_contact(contact.user, contact.site):
         raise ValidationError(
-            {"user": "This person is no doctor or radiologist of the hospital, and could not acknowledge."}
+            {"user": _("This person is no doctor or radiologist of the hospital, and could not acknowledge.")}
         )
     if not contact.user.email:
-        raise ValidationError({"user": "This person has no mail address. Enter one in the account first."})
+        raise ValidationError({"user": _("This person has no mail address. Enter one in the account first.")})
 
 
 def _audit(actor: User, setting: CaseSetting, changed: list[str], *, deleted: bool) -> None:

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -66,7 +67,7 @@ def _claim_first(actor: User, study: Study) -> Claim:
         # Somebody else was faster by less than the time between the look and the insert.
         first = _locked(study)
         if first is None or first.holder_id == actor.pk:
-            raise Conflict("This study was claimed and released at this moment. Try again.") from None
+            raise Conflict(_("This study was claimed and released at this moment. Try again.")) from None
         raise _held_by(first, "You can read along, and sign when the claim has ended.") from None
     _audit(actor, AuditAction.STUDY_CLAIMED, study)
     return claim
@@ -118,10 +119,10 @@ def claim_end(*, actor: User, study: Study, reason: str) -> None:
     """
     policies.require(actor, policies.Act.END_CLAIM, study.site)
     if reason not in TakeoverReason.values:
-        raise ValidationError({"reason": "Say why you end the claim."})
+        raise ValidationError({"reason": _("Say why you end the claim.")})
     claim = _locked(study)
     if claim is None:
-        raise Conflict("Nobody claims this study any more. Nothing was changed.")
+        raise Conflict(_("Nobody claims this study any more. Nothing was changed."))
     holder = claim.holder
     claim.delete()
     _audit(actor, AuditAction.CLAIM_RELEASED, study, {"from": holder.username, "reason": reason})
@@ -131,7 +132,9 @@ def claim_require_free(*, actor: User, study: Study) -> None:
     """For the acts of a reader, in their transaction. Raises ``Conflict`` while somebody else's claim runs."""
     claim = _locked(study)
     if claim is not None and claim.is_running and claim.holder_id != actor.pk:
-        raise _held_by(claim, "Nothing of yours was stored: wait until the claim has ended, or ask an administrator.")
+        raise _held_by(
+            claim, "Nothing of yours was stored: wait until the claim has ended, or ask an administrator."
+        )
 
 
 @transaction.atomic
@@ -173,9 +176,11 @@ def priority_change(*, actor: User, study: Study, priority: str, seen: str) -> S
     """
     policies.require(actor, policies.Act.CHANGE_PRIORITY, study.site)
     if priority not in Priority.values:
-        raise ValidationError({"priority": "Choose routine, urgent or stat."})
+        raise ValidationError({"priority": _("Choose routine, urgent or stat.")})
     if not Study.objects.filter(pk=study.pk, priority=seen).update(priority=priority):
-        raise Conflict("Somebody changed the priority meanwhile. Nothing was changed now: look at it again.")
+        raise Conflict(
+            _("Somebody changed the priority meanwhile. Nothing was changed now: look at it again.")
+        )
     if priority != seen:
         _audit(actor, AuditAction.PRIORITY_CHANGED, study, {"from": seen, "to": priority})
     study.priority = priority

@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.models import (
@@ -86,9 +87,11 @@ def symptom_note_add(
     policies.require(actor, policies.Act.ADD_SYMPTOM_NOTE, patient.site)
     symptoms = symptoms or {}
     if any(code not in SymptomCode.values for code in symptoms):
-        raise ValidationError({"symptoms": "One of the symptoms is not in the list. Choose from the list."})
+        raise ValidationError(
+            {"symptoms": _("One of the symptoms is not in the list. Choose from the list.")}
+        )
     if any(severity not in Severity.values for severity in symptoms.values()):
-        raise ValidationError({"symptoms": "A severity is mild, moderate or severe."})
+        raise ValidationError({"symptoms": _("A severity is mild, moderate or severe.")})
     note = SymptomNote(
         patient=patient,
         onset_date=onset_date,
@@ -104,7 +107,7 @@ def symptom_note_add(
     if not (
         symptoms or onset_date or temperature_c or spo2_percent or exposure or vaccination or text.strip()
     ):
-        raise ValidationError("The note is empty. Enter at least one symptom, measurement or remark.")
+        raise ValidationError(_("The note is empty. Enter at least one symptom, measurement or remark."))
     note.save(force_insert=True)
     Symptom.objects.bulk_create(
         Symptom(note=note, code=code, severity=severity) for code, severity in symptoms.items()

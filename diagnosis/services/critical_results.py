@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -54,9 +55,9 @@ def critical_flag(
     findings = critical_findings(study.site)
     now = timezone.now()
     if finding not in findings:
-        raise ValidationError({"finding": "Choose the finding from the list."})
+        raise ValidationError({"finding": _("Choose the finding from the list.")})
     if found_at is not None and found_at > now:
-        raise ValidationError({"found_at": "This time lies in the future. Enter when it was found."})
+        raise ValidationError({"found_at": _("This time lies in the future. Enter when it was found.")})
     critical_result = CriticalResult(
         study=study,
         finding_code=finding,
@@ -94,7 +95,7 @@ def critical_tell(
     policies.require(actor, policies.Act.ACKNOWLEDGE_CRITICAL, critical_result.study.site)
     critical_result = _locked(critical_result)
     if critical_result.is_cancelled:
-        raise Conflict("This critical result was entered by mistake. Nothing was added.")
+        raise Conflict(_("This critical result was entered by mistake. Nothing was added."))
     errors: dict[str, str] = {}
     told_at = told_at or timezone.now()
     if told_at > timezone.now():
@@ -148,7 +149,7 @@ def critical_cancel(*, actor: User, critical_result: CriticalResult, reason: str
     critical_result = _locked(critical_result)
     reason = reason.strip()
     if not reason or len(reason) > 500:
-        raise ValidationError({"reason": "Write why in 1 to 500 characters."})
+        raise ValidationError({"reason": _("Write why in 1 to 500 characters.")})
     critical_result.state = critical_next(critical_result.state, CriticalEvent.CANCEL)
     critical_result.escalate_at = None
     critical_result.cancel_reason = reason
@@ -241,7 +242,7 @@ def _escalate(actor: User, critical_result: CriticalResult) -> int:
     minutes = CaseRules.of(critical_result.study.site_id).critical_minutes
     critical_result.escalate_at = timezone.now() + dt.timedelta(minutes=minutes)
     taken = 0
-    for _ in people:
+    for _unused in people:
         step = critical_result.next_step
         contact = people[step % len(people)]
         escalation = CriticalEscalation.objects.create(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import NotPossible
@@ -112,21 +113,23 @@ def discrepancy_resolve(
     """
     discrepancy = _locked(actor, discrepancy)
     if decision not in DECISIONS:
-        raise ValidationError({"decision": "Choose what was decided."})
+        raise ValidationError({"decision": _("Choose what was decided.")})
     study = discrepancy.review.study
     if decision == DiscrepancyDecision.CORRECTED and not _corrected_since(discrepancy):
         raise ValidationError(
-            {"decision": "No addendum or correction was signed since this result came. Sign it first."}
+            {"decision": _("No addendum or correction was signed since this result came. Sign it first.")}
         )
     if decision == DiscrepancyDecision.SECOND_READER and not _read_second(study):
         raise ValidationError(
             {
-                "decision": "No second read of this study was asked for. Ask for one first, on the study's page."
+                "decision": _(
+                    "No second read of this study was asked for. Ask for one first, on the study's page."
+                )
             }
         )
     note = _note(note)
     if decision == DiscrepancyDecision.STANDS and not note:
-        raise ValidationError({"note": "Write why the read stands although the PCR contradicts it."})
+        raise ValidationError({"note": _("Write why the read stands although the PCR contradicts it.")})
     _move(actor, discrepancy, DiscrepancyEvent.RESOLVE, decision, note)
     return discrepancy
 
@@ -144,7 +147,7 @@ def _read_second(study: Study) -> bool:
 def _note(note: str) -> str:
     note = note.strip()
     if len(note) > 10_000:
-        raise ValidationError({"note": "Write at most 10,000 characters."})
+        raise ValidationError({"note": _("Write at most 10,000 characters.")})
     return note
 
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -111,7 +112,7 @@ def prediction_run_again(*, actor: User, prediction: Prediction) -> Prediction:
 
 def _ask_active_model(*, actor: User, image: Image) -> Prediction:
     if Prediction.objects.filter(image=image, model_version__is_active=True).exists():
-        raise Conflict("The active model was asked about this image already. Reload the page.")
+        raise Conflict(_("The active model was asked about this image already. Reload the page."))
     prediction = prediction_request(actor=actor, image=image)
     if prediction is None:
         raise NotPossible(

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -66,7 +67,7 @@ def report_draft_save(
     """
     policies.require(author, policies.Act.SIGN_REVIEW, study.site)
     if basis is not None and basis.study_id != study.pk:
-        raise ValidationError({"basis": "This is a report of another study."})
+        raise ValidationError({"basis": _("This is a report of another study.")})
     Study.objects.select_for_update().get(pk=study.pk)
     draft = ReportDraft.objects.filter(study=study, author=author).first()
     if (draft.version if draft else 0) != version:
@@ -105,7 +106,7 @@ def report_draft_settle(*, author: User, study: Study, version: int | None) -> N
     """
     if version is None:
         return
-    deleted, _ = ReportDraft.objects.filter(study=study, author=author, version=version).delete()
+    deleted, _unused = ReportDraft.objects.filter(study=study, author=author, version=version).delete()
     if not deleted and (newer := ReportDraft.objects.filter(study=study, author=author).first()):
         raise DraftChanged(newer)
 
@@ -139,7 +140,7 @@ def review_addend(
     _report_require_shown(actor, study)
     texts = report_texts_require(addendum=addendum)
     if not texts["addendum"]:
-        raise ValidationError({"addendum": "Write what you want to add."})
+        raise ValidationError({"addendum": _("Write what you want to add.")})
     with transaction.atomic():
         previous = _current_require(study, follows)
         review = _next_version(actor, previous, kind=ReviewKind.ADDENDUM, **texts)
@@ -179,17 +180,17 @@ def review_correct(
         change_reason=change_reason,
     )
     if not texts["change_reason"]:
-        raise ValidationError({"change_reason": "Write why the report is corrected."})
+        raise ValidationError({"change_reason": _("Write why the report is corrected.")})
     with transaction.atomic():
         previous = _current_require(study, follows)
         labels = {**reader_labels(study), previous.label: previous.label_display}
         if label not in labels:
-            raise ValidationError({"label": "Choose a label from the list."})
+            raise ValidationError({"label": _("Choose a label from the list.")})
         decision = _decision_on(label, previous)
         if decision == Decision.OVERRIDE and reason not in OverrideReason.values:
-            raise ValidationError({"reason": "Choose why this label is not that of the second opinion."})
+            raise ValidationError({"reason": _("Choose why this label is not that of the second opinion.")})
         if (reason == OverrideReason.OTHER or label == "other_finding") and not texts["note"]:
-            raise ValidationError({"note": "Write in the note what you found."})
+            raise ValidationError({"note": _("Write in the note what you found.")})
         review = _next_version(
             actor,
             previous,
@@ -201,7 +202,9 @@ def review_correct(
             **texts,
         )
         if not any(getattr(review, name) != getattr(previous, name) for name in CORRECTED):
-            raise ValidationError("Nothing differs from the signed version. Change what is wrong, then sign.")
+            raise ValidationError(
+                _("Nothing differs from the signed version. Change what is wrong, then sign.")
+            )
         return _sign(review, previous, AuditAction.REPORT_CORRECTED, draft_version)
 
 

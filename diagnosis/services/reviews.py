@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.models import AuditAction, Decision, FirstRead, OverrideReason, Review, Study, User
@@ -38,7 +39,9 @@ IMAGES_CAME = (
 
 def _read_meanwhile(review: Review | None) -> Conflict:
     if review is None:
-        return Conflict("This study was changed while you were reading. Nothing was signed: reload the page.")
+        return Conflict(
+            _("This study was changed while you were reading. Nothing was signed: reload the page.")
+        )
     return Conflict(
         f"{review.reader.display_name} signed this study first ({review.get_decision_display().lower()}: "
         f"{review.label_display}). Your read was not signed: reload the page to see theirs."
@@ -122,11 +125,11 @@ def _sign(
     labels = labels_to_sign(study, reading)
     label = _label_require(decision=decision, label=label, opinion=opinion, labels=labels)
     if decision == Decision.OVERRIDE and reason not in OverrideReason.values:
-        raise ValidationError({"reason": "Choose why you override the second opinion."})
+        raise ValidationError({"reason": _("Choose why you override the second opinion.")})
     if decision != Decision.OVERRIDE and reason:
-        raise ValidationError({"reason": "A reason belongs to an override alone. Leave it empty."})
+        raise ValidationError({"reason": _("A reason belongs to an override alone. Leave it empty.")})
     if (reason == OverrideReason.OTHER or label == "other_finding") and not texts["note"]:
-        raise ValidationError({"note": "Write in the note what you found."})
+        raise ValidationError({"note": _("Write in the note what you found.")})
     review = Review(
         study=study,
         follows=previous,
@@ -186,11 +189,11 @@ def _first_read_require(reading: Reading, study: Study, actor: User) -> None:
 def _label_require(*, decision: str, label: str, opinion: SecondOpinion, labels: dict[str, str]) -> str:
     """The label that is signed; raises when the decision does not fit the opinion on screen."""
     if decision not in Decision.values:
-        raise ValidationError({"decision": "Choose to confirm, to decide or to override."})
+        raise ValidationError({"decision": _("Choose to confirm, to decide or to override.")})
     if decision == Decision.CONFIRM:
         return _confirmed(label, opinion)
     if label not in labels:
-        raise ValidationError({"label": "Choose a label from the list."})
+        raise ValidationError({"label": _("Choose a label from the list.")})
     if decision == Decision.UNAIDED and opinion.possible:
         first = "choose one of its labels" if opinion.is_open else "confirm it"
         raise NotPossible(f"There is a second opinion for this study: {first} or override it.")
@@ -200,7 +203,9 @@ def _label_require(*, decision: str, label: str, opinion: SecondOpinion, labels:
         if label not in opinion.possible:
             raise ValidationError(
                 {
-                    "label": "This is none of the second opinion's labels. To sign it, override them with a reason."
+                    "label": _(
+                        "This is none of the second opinion's labels. To sign it, override them with a reason."
+                    )
                 }
             )
     if decision == Decision.OVERRIDE:
@@ -223,6 +228,6 @@ def _confirmed(label: str, opinion: SecondOpinion) -> str:
         raise NotPossible("There is no second opinion to confirm. Choose a label of your own.")
     if label not in ("", opinion.label):
         raise ValidationError(
-            {"label": "To confirm means to sign the second opinion's label. Override it instead."}
+            {"label": _("To confirm means to sign the second opinion's label. Override it instead.")}
         )
     return opinion.label

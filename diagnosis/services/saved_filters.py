@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis.errors import Conflict
 from diagnosis.models import MOST_SAVED_FILTERS, SavedFilter, User
@@ -21,7 +22,7 @@ def filter_save(*, actor: User, name: str, query: Mapping[str, str]) -> SavedFil
     User.objects.select_for_update().get(pk=actor.pk)  # Two tabs at once must not exceed the number together.
     name = query_normalise(name)
     if not name:
-        raise ValidationError({"name": "Give the view a name."})
+        raise ValidationError({"name": _("Give the view a name.")})
     if len(name) > LONGEST_NAME:
         raise ValidationError({"name": f"Use at most {LONGEST_NAME} characters."})
     own = SavedFilter.objects.filter(user=actor)
@@ -54,7 +55,7 @@ def filter_restore(*, actor: User, saved: SavedFilter) -> SavedFilter:
     if own.filter(name=saved.name, deleted_at__isnull=True).exclude(pk=saved.pk).exists():
         raise Conflict(f"You have another view named “{saved.name}” by now. Nothing was changed.")
     if not own.filter(pk=saved.pk).update(deleted_at=None):
-        raise Conflict("This view is gone for good: another one was saved since. Save it anew.")
+        raise Conflict(_("This view is gone for good: another one was saved since. Save it anew."))
     return saved
 
 

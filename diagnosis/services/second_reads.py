@@ -7,6 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -184,7 +185,7 @@ def second_read_request(*, actor: User, study: Study, note: str = "") -> SecondR
     if review is None or not study.is_read:
         raise NotPossible("This study has not been read yet. A second read follows the first: sign that one.")
     if len(note) > 2_000:
-        raise ValidationError({"note": "Write at most 2,000 characters."})
+        raise ValidationError({"note": _("Write at most 2,000 characters.")})
     given = SecondRead.objects.filter(
         review=review, state__in=(SecondReadState.AGREED, SecondReadState.ADJUDICATED)
     ).first()
@@ -249,9 +250,9 @@ def second_read_sign(
     if second_read.wants_adjudication:
         raise NotPossible("The second read is given. Adjudicate the two reads.")
     if len(note) > 10_000:
-        raise ValidationError({"note": "Write at most 10,000 characters."})
+        raise ValidationError({"note": _("Write at most 10,000 characters.")})
     if label == "other_finding" and not note.strip():
-        raise ValidationError({"note": "Write in the note what you found."})
+        raise ValidationError({"note": _("Write in the note what you found.")})
     first_read = _own_read(actor, second_read.study, label, confidence, image_set)
     opinion = _opinion(
         actor,
@@ -351,7 +352,7 @@ def second_read_cancel(*, actor: User, second_read: SecondRead, reason: str) -> 
         raise NotPossible("Somebody else asked for this second read too. Only who asked can withdraw it.")
     reason = reason.strip()
     if not reason or len(reason) > 500:
-        raise ValidationError({"reason": "Write why in 1 to 500 characters."})
+        raise ValidationError({"reason": _("Write why in 1 to 500 characters.")})
     second_read.state = second_read_next(second_read.state, SecondReadEvent.CANCEL)
     second_read.cancelled_by, second_read.cancel_reason = actor, reason
     second_read.closed_at = timezone.now()
@@ -369,11 +370,11 @@ def second_read_waive(*, actor: User, study: Study) -> SecondReadWaiver:
     """
     policies.require(actor, policies.Act.READ_SECOND, study.site)
     if not hides_read(actor, study):
-        raise Conflict("The read of this study is not hidden from you. Reload the page.")
+        raise Conflict(_("The read of this study is not hidden from you. Reload the page."))
     second_read = _row(policies.second_reads_open_to(actor).filter(study=study).get())
     if second_read.holder_id == actor.pk:
         hand_back(actor=actor, second_read=second_read, why="saw the first read")
-    waiver, _ = SecondReadWaiver.objects.get_or_create(second_read=second_read, reader=actor)
+    waiver, _unused = SecondReadWaiver.objects.get_or_create(second_read=second_read, reader=actor)
     _audit(actor, AuditAction.SECOND_READ_WAIVED, second_read)
     queue_arrange(site=study.site)
     return waiver
@@ -414,7 +415,9 @@ def _require_independent(actor: User, second_read: SecondRead) -> None:
 def _require_holder(actor: User, second_read: SecondRead) -> None:
     if second_read.holder_id != actor.pk:
         raise Conflict(
-            "This second read is not in your hands any more. Nothing was signed: reload the page and take it again."
+            _(
+                "This second read is not in your hands any more. Nothing was signed: reload the page and take it again."
+            )
         )
 
 

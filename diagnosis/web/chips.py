@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_lazy
+
 from diagnosis.models import (
     Decision,
     PcrResult,
@@ -48,7 +50,7 @@ PREDICTION: Mapping[str, Chip] = {
 }
 
 #: In place of a prediction's, for what the network is not asked about.
-NOT_ANALYSED = Chip("dash", "Not analysed")
+NOT_ANALYSED = Chip("dash", gettext_lazy("Not analysed"))
 
 PCR: Mapping[str, Chip] = {
     PcrResult.DETECTED: Chip("plus", PcrResult.DETECTED.label, "alert"),
@@ -63,12 +65,12 @@ _DECISION_ICONS: Mapping[str, str] = {
     Decision.UNAIDED: "eye",
 }
 
-NO_OPINION = Chip("dash", "None")
-HIDDEN_OPINION = Chip("lock", "After the read")
-MIXED_OPINION = Chip("warning", "Images differ", "attention")
-NO_PCR = Chip("dash", "None")
-NOT_READ = Chip("dash", "Not read yet")
-SECOND_READER_WANTED = Chip("eye", "Second reader wanted", "attention")
+NO_OPINION = Chip("dash", gettext_lazy("None"))
+HIDDEN_OPINION = Chip("lock", gettext_lazy("After the read"))
+MIXED_OPINION = Chip("warning", gettext_lazy("Images differ"), "attention")
+NO_PCR = Chip("dash", gettext_lazy("None"))
+NOT_READ = Chip("dash", gettext_lazy("Not read yet"))
+SECOND_READER_WANTED = Chip("eye", gettext_lazy("Second reader wanted"), "attention")
 
 
 def study_chip(study: Study) -> Chip:

@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.intake.resumable import uploads_to_show
@@ -133,7 +134,7 @@ class Row:
         )
 
 
-SECOND_READ_OPEN = Chip("lock", "Read; second read open")
+SECOND_READ_OPEN = Chip("lock", gettext_lazy("Read; second read open"))
 CASE: Mapping[CaseState, Chip] = {
     CaseState.CRITICAL: Chip("warning", CaseState.CRITICAL.label, "alert"),
     CaseState.DISCREPANCY: Chip("warning", CaseState.DISCREPANCY.label, "attention"),

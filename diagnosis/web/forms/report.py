@@ -7,6 +7,8 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models import OverrideReason, ReportDraft, Review, ReviewKind
 from diagnosis.selectors.reports import SECTION_TITLES
@@ -25,7 +27,7 @@ class SignatureForm(PortalForm):
 
     draft_version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     signing_password = forms.CharField(
-        label="Your password",
+        label=gettext_lazy("Your password"),
         required=False,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
@@ -42,7 +44,7 @@ class SignatureForm(PortalForm):
 
 
 class AddendumForm(SignatureForm):
-    addendum = text_area("Addendum", 4)
+    addendum = text_area(gettext_lazy("Addendum"), 4)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, auto_id="addendum_%s", **kwargs)
@@ -52,22 +54,24 @@ class CorrectionForm(SignatureForm):
     """The whole report as it shall stand, beginning with what is signed; ``labels`` are what there is to choose from."""
 
     change_reason = forms.CharField(
-        label="Why the report is corrected",
+        label=gettext_lazy("Why the report is corrected"),
         required=False,
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 2}),
     )
-    label = forms.CharField(label="Label", required=False)
-    reason = forms.CharField(label="Reason, where the label is not the second opinion's", required=False)
-    comparison = text_area("Comparison")
-    findings = text_area("Findings", 4)
-    impression = text_area("Impression")
-    note = text_area("Note")
+    label = forms.CharField(label=gettext_lazy("Label"), required=False)
+    reason = forms.CharField(
+        label=gettext_lazy("Reason, where the label is not the second opinion's"), required=False
+    )
+    comparison = text_area(gettext_lazy("Comparison"))
+    findings = text_area(gettext_lazy("Findings"), 4)
+    impression = text_area(gettext_lazy("Impression"))
+    note = text_area(gettext_lazy("Note"))
 
     def __init__(self, *args: Any, labels: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, auto_id="correction_%s", **kwargs)
         self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
-        self.fields["reason"].widget = forms.Select(choices=[("", "None"), *OverrideReason.choices])
+        self.fields["reason"].widget = forms.Select(choices=[("", _("None")), *OverrideReason.choices])
 
     @property
     def sections(self) -> list[forms.BoundField]:

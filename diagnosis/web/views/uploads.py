@@ -14,6 +14,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from diagnosis import policies
@@ -219,7 +220,7 @@ def _group(groups: Sequence[FileGroup], key: str) -> FileGroup:
         if group.key == key:
             return group
     raise Conflict(
-        "These files are not waiting any more: they were stored or discarded. Look at the worklist."
+        _("These files are not waiting any more: they were stored or discarded. Look at the worklist.")
     )
 
 

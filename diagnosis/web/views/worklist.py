@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis.models import SavedFilter
@@ -111,7 +112,7 @@ def view_default(request: PersonRequest) -> HttpResponse:
     if key not in {view.key for view in views_of(request.user)}:
         raise Http404
     filter_default(actor=request.user, key=key)
-    undo_keep(request.session, Undo("The worklist opens with this view from now on."))
+    undo_keep(request.session, Undo(_("The worklist opens with this view from now on.")))
     return redirect(_address(view=key))
 
 
