@@ -23,7 +23,7 @@ DEPLOY_CHECK_ENV = CXR_MODE=production ALLOWED_HOSTS=portal.example DATABASE_URL
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test e2e notebook lint format lock clean bench-model bench-intake try-corrupt
+.PHONY: help run test e2e notebook lint format lock clean bench-model bench-intake try-corrupt bench-worklist
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ try-corrupt: $(DEV_TOOLS) ## Try on the intake 1,000 damages of each real film, 
 		--requirement $(PILLOW)/requirements.txt --dest $(PILLOW)
 	tar -xzf $(PILLOW)/pillow-*.tar.gz -C $(PILLOW) --strip-components=1 --wildcards '*/Tests/images/*'
 	CXR_PILLOW_TESTS=$(PILLOW)/Tests/images $(BIN)/python -m pytest -n0 tests/intake/pillows_images.py $(ARGS)
+
+bench-worklist: $(DEV_TOOLS) $(BUILT) ## Compare the worklist at 10,000 and 1,000,000 studies: ARGS="--studies 1000 10000"
+	@$(BIN)/python -m benchmarks.worklist $(ARGS)
 
 notebook: $(DEV_TOOLS) ## Run the notebook over all images and keep its outputs: CXR_DATA=/path/to/data
 	$(BIN)/python -m notebooks.run

@@ -191,7 +191,7 @@ def upload_discard(*, actor: User, upload: ResumableUpload) -> None:
         .delete()
     )
     if not deleted:
-        raise Conflict("This file has arrived and is being examined. Wait until its result is here.")
+        raise Conflict(_("This file has arrived and is being examined. Wait until its result is here."))
     transaction.on_commit(functools.partial(_delete_pieces, upload.pk))
 
 

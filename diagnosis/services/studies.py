@@ -15,6 +15,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible, PatientDiffers, StudyOfOtherPatient
@@ -130,7 +131,9 @@ def _require_waiting(actor: User, files: Sequence[IncomingFile]) -> None:
     waiting = IncomingFile.objects.select_for_update().filter(pk__in=[incoming.pk for incoming in files])
     if len(waiting) != len(files):
         raise Conflict(
-            "One of these files was stored or discarded meanwhile. Nothing was changed now: look at the worklist."
+            _(
+                "One of these files was stored or discarded meanwhile. Nothing was changed now: look at the worklist."
+            )
         )
 
 
@@ -195,7 +198,7 @@ def study_submit(
         )
     if performed_at is not None and performed_at > timezone.now():
         raise ValidationError(
-            {"performed_at": "This time lies in the future. Enter when the image was taken."}
+            {"performed_at": _("This time lies in the future. Enter when the image was taken.")}
         )
     described = {
         "performed_at": performed_at,

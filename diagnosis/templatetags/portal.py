@@ -14,8 +14,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from diagnosis.models import IncomingFile, Membership, Study, User
+from diagnosis.selectors.case_counts import case_counts_of
 from diagnosis.web.chips import Chip
 from diagnosis.web.outcomes import CHIPS, URGENCY, Outcome
+from diagnosis.web.people import own_memberships
 from diagnosis.web.waiting import FileGroup
 
 register = template.Library()
@@ -66,6 +68,24 @@ def moment(value: dt.datetime | None) -> SafeString | str:
 
 
 @register.filter
+def clock(value: dt.datetime) -> SafeString:
+    """14:05, for what happens within a day."""
+    local = timezone.localtime(value)
+    return format_html(
+        '<time datetime="{}">{}</time>', value.isoformat(timespec="seconds"), date_format(local, "H:i")
+    )
+
+
+@register.filter
+def age_of_case(since: dt.datetime) -> str:
+    """How long a study waits, in the largest unit that fits: “12 min”, “3 h”, “2 d”."""
+    minutes = max(0, int((timezone.now() - since).total_seconds() // 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
+
+
+@register.filter
 def day(value: dt.date | None) -> SafeString | str:
     if value is None:
         return ""
@@ -91,4 +111,10 @@ def age_at(study: Study) -> int | None:
 
 @register.simple_tag
 def memberships(user: User) -> list[Membership]:
-    return list(user.memberships.select_related("site").order_by("site__name"))
+    return own_memberships(user)
+
+
+@register.simple_tag
+def case_counts(user: User) -> dict[str, int]:
+    """What waits for ``user``: second reads to take, and critical results that nobody has acknowledged; one query."""
+    return case_counts_of(user)

@@ -8,6 +8,7 @@ interface RequestDetail {
   elt: Element;
   xhr: XMLHttpRequest;
   headers: Record<string, string>;
+  requestConfig?: { elt: Element };
   shouldSwap: boolean;
   isError: boolean;
 }
@@ -55,6 +56,11 @@ export function startRequests(): void {
       detail.shouldSwap = true;
       detail.isError = false;
     }
+  });
+  on("htmx:beforeSwap", (_event, detail) => {
+    // What was typed has arrived: the form it was typed into need not be kept any more.
+    const form = detail.requestConfig?.elt;
+    if (form?.matches("form[data-keep-typed]") && detail.xhr.status < 300) form.removeAttribute("data-keep-typed");
   });
   on("htmx:responseError", (_event, detail) => {
     const { status, responseText } = detail.xhr;

@@ -10,14 +10,24 @@ from diagnosis.models import AuditEvent, OutboxMessage
 from tests.admin.conftest import list_of, make_records, page_of
 from tests.factories import PatientFactory
 
-CLINICAL = ["patient", "study", "image", "prediction", "review", "labresult", "symptomnote", "incomingfile"]
+CLINICAL = [
+    "patient",
+    "study",
+    "image",
+    "prediction",
+    "firstread",
+    "review",
+    "labresult",
+    "symptomnote",
+    "incomingfile",
+]
 SCOPED = [*CLINICAL, "heldfile", "auditevent", "pacsretrieval"]
 READ_ONLY = [*SCOPED, "modelversion", "outboxmessage"]
 
 
 def test_the_table_names_every_model_of_the_admin():
     registered = {model._meta.model_name for model in admin.site._registry}
-    assert registered == {*READ_ONLY, "user", "site", "pacspeer"}
+    assert registered == {*READ_ONLY, "user", "site", "pacspeer", "reporttext", "reportletterhead"}
 
 
 @pytest.mark.parametrize("name", SCOPED)

@@ -62,7 +62,6 @@ def test_a_refused_image_is_read_without_ai(log_in, screenshot):
     screenshot(doctor, "70-refused")
 
     radiologist = log_in("radiologist", phone=True)
-    radiologist.get_by_role("link", name="Refused", exact=True).tap()
     radiologist.get_by_role("link", name="Vuelta").tap()
     screenshot(radiologist, "71-phone-refused", full_page=True)
     assert has_no_sideways_scrolling(radiologist)
