@@ -5,13 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from itertools import islice
 
 from django import template
+from django.conf import settings
 from django.utils import timezone
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+from django.utils.translation.trans_real import DjangoTranslation
+from django.views.i18n import JSONCatalog
 
 from diagnosis.models import IncomingFile, Membership, Study, User
 from diagnosis.selectors.case_counts import case_counts_of
@@ -107,6 +112,20 @@ def hundredths(value: float) -> str:
 @register.filter
 def age_at(study: Study) -> int | None:
     return study.patient.age_on(timezone.localdate(study.time))
+
+
+@cache
+def _script_catalogue(language: str) -> SafeString | str:
+    view = JSONCatalog()
+    view.translation = DjangoTranslation(language, domain="djangojs", localedirs=settings.LOCALE_PATHS)
+    texts = view.get_catalog()
+    return json_script(texts, "script-texts") if texts else ""
+
+
+@register.simple_tag
+def script_texts() -> SafeString | str:
+    """What ``frontend/src/texts.ts`` reads: the texts of the scripts in the language of the page, as data that nothing runs."""
+    return _script_catalogue(get_language() or settings.LANGUAGE_CODE)
 
 
 @register.simple_tag
