@@ -134,16 +134,25 @@ class WorklistFilter:
 
 #: The views that everybody has: key, name, what it narrows to.
 VIEWS: Mapping[str, tuple[str, WorklistFilter]] = {
-    "open": ("To read", WorklistFilter(status=Scope.OPEN, sort=Sort.PRIORITY)),
-    "mine": ("Mine", WorklistFilter(status=Scope.OPEN, reader=ReaderChoice.ME, sort=Sort.PRIORITY)),
-    "stat": ("Stat", WorklistFilter(status=Scope.OPEN, priority=Priority.STAT, sort=Sort.OLDEST)),
-    "pcr": ("Waiting for PCR", WorklistFilter(status=Scope.OPEN, pcr=PcrChoice.NONE, sort=Sort.PRIORITY)),
+    "open": (gettext_lazy("To read"), WorklistFilter(status=Scope.OPEN, sort=Sort.PRIORITY)),
+    "mine": (
+        gettext_lazy("Mine"),
+        WorklistFilter(status=Scope.OPEN, reader=ReaderChoice.ME, sort=Sort.PRIORITY),
+    ),
+    "stat": (
+        gettext_lazy("Stat"),
+        WorklistFilter(status=Scope.OPEN, priority=Priority.STAT, sort=Sort.OLDEST),
+    ),
+    "pcr": (
+        gettext_lazy("Waiting for PCR"),
+        WorklistFilter(status=Scope.OPEN, pcr=PcrChoice.NONE, sort=Sort.PRIORITY),
+    ),
     "refused": (
-        "AI refused",
+        gettext_lazy("AI refused"),
         WorklistFilter(status=Scope.OPEN, opinion=OpinionState.REFUSED, sort=Sort.PRIORITY),
     ),
-    "disagreement": ("Disagreement", WorklistFilter(case=Finding.DISAGREEMENT)),
-    "all": ("All", WorklistFilter()),
+    "disagreement": (gettext_lazy("Disagreement"), WorklistFilter(case=Finding.DISAGREEMENT)),
+    "all": (gettext_lazy("All"), WorklistFilter()),
 }
 
 

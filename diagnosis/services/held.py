@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -68,7 +69,7 @@ def held_file_attach(*, actor: User, held: HeldFile) -> Image:
     """
     held = _locked(actor, held)
     if held.patient is None:
-        raise NotPossible("Nobody on record is meant. Name the patient by the record number.")
+        raise NotPossible(_("Nobody on record is meant. Name the patient by the record number."))
     return _store(actor, held, held.patient, HeldResolution.ATTACHED)
 
 
@@ -84,7 +85,7 @@ def held_file_assign(*, actor: User, held: HeldFile, mrn: str) -> Image:
     if patient is None:
         said = PatientIdentity.from_header({**held.header, "patient_id": mrn})
         if said is None:
-            raise NotPossible("A record number is needed: enter that of the patient.")
+            raise NotPossible(_("A record number is needed: enter that of the patient."))
         try:
             patient = patient_add(actor=actor, site=held.site, identity=said)
         except ValidationError as error:
@@ -135,7 +136,7 @@ def _store(actor: User, held: HeldFile, patient: Patient, resolution: HeldResolu
         site=held.site, sha256=held.sha256, sop_instance_uid=held.header.get("sop_instance_uid", "")
     )
     if twin is not None:
-        raise NotPossible("This image was stored meanwhile. Discard the held file.")
+        raise NotPossible(_("This image was stored meanwhile. Discard the held file."))
     study = study_for(
         actor=actor,
         patient=patient,

@@ -6,6 +6,7 @@ import logging
 
 import typst
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import NotPossible
@@ -45,8 +46,10 @@ def report_print(*, actor: User, review: Review) -> bytes:
             extra={"review": str(review.pk), "error": type(error).__name__},
         )
         raise NotPossible(
-            "The PDF could not be made because of a technical error. The report itself is safe: read it here on the page, "
-            "and tell an administrator."
+            _(
+                "The PDF could not be made because of a technical error. The report itself is safe: read it here on the page, "
+                "and tell an administrator."
+            )
         ) from None
     _audit(actor, AuditAction.REPORT_PRINTED, version)
     return content

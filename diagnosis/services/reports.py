@@ -84,7 +84,9 @@ def report_draft_save(
 def _apply(draft: ReportDraft, *, kind: str, basis: Review | None, texts: Mapping[str, str]) -> None:
     if draft.has_text and not draft.fits(kind, basis.pk if basis else None):
         raise NotPossible(
-            "You have written something else about this study that is not signed. Sign or discard that first."
+            _(
+                "You have written something else about this study that is not signed. Sign or discard that first."
+            )
         )
     draft.kind, draft.basis = kind, basis
     for name, text in texts.items():
@@ -114,7 +116,8 @@ def report_draft_settle(*, author: User, study: Study, version: int | None) -> N
 def report_texts_require(**texts: str) -> dict[str, str]:
     """What is to be signed, without space around it. Raises ``ValidationError`` for a blank that nobody has filled in."""
     open_ones = {
-        name: f"There is a blank {BLANK} in the text. Fill it in or take it out, then sign."
+        name: _("There is a blank %(blank)s in the text. Fill it in or take it out, then sign.")
+        % {"blank": BLANK}
         for name, text in texts.items()
         if BLANK in text
     }
@@ -171,7 +174,7 @@ def review_correct(
     signature_require(actor=actor, study=study, password=signing_password)
     _report_require_shown(actor, study)
     if not policies.may_see_ai(actor, study):
-        raise NotPossible("Read this study yourself before you correct its report.")
+        raise NotPossible(_("Read this study yourself before you correct its report."))
     texts = report_texts_require(
         findings=findings,
         impression=impression,
@@ -211,7 +214,7 @@ def review_correct(
 def _report_require_shown(actor: User, study: Study) -> None:
     if hides_read(actor, study):
         raise NotPossible(
-            "The report is hidden from you while you can read this study second. Read it first."
+            _("The report is hidden from you while you can read this study second. Read it first.")
         )
 
 
@@ -240,7 +243,7 @@ def _current_require(study: Study, follows: Review) -> Review:
     fresh = studies_with_opinion(Study.objects.filter(pk=study.pk), viewer=None).get()
     current = current_review(fresh)
     if current is None or not fresh.is_read:
-        raise NotPossible("There is no signed report to add to: read the study first.")
+        raise NotPossible(_("There is no signed report to add to: read the study first."))
     if current.pk != follows.pk:
         raise Conflict(REPORT_CHANGED)
     return current

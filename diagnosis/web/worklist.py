@@ -54,20 +54,20 @@ SORTED = {
     "name": "by the patient's name",
 }
 ANY = {
-    "priority": "Any",
-    "reader": "Anybody",
-    "pcr": "Any",
-    "opinion": "Any",
-    "case": "Any",
+    "priority": gettext_lazy("Any"),
+    "reader": gettext_lazy("Anybody"),
+    "pcr": gettext_lazy("Any"),
+    "opinion": gettext_lazy("Any"),
+    "case": gettext_lazy("Any"),
 }
 NAMES = {
-    "status": "Status",
-    "priority": "Priority",
-    "reader": "Reader",
-    "pcr": "Latest PCR",
-    "opinion": "Second opinion",
-    "case": "Case",
-    "sort": "Order",
+    "status": gettext_lazy("Status"),
+    "priority": gettext_lazy("Priority"),
+    "reader": gettext_lazy("Reader"),
+    "pcr": gettext_lazy("Latest PCR"),
+    "opinion": gettext_lazy("Second opinion"),
+    "case": gettext_lazy("Case"),
+    "sort": gettext_lazy("Order"),
 }
 
 
@@ -342,5 +342,15 @@ def _facets(narrow: WorklistFilter, memberships: Sequence[Membership]) -> tuple[
         sites: list[Site] = [membership.site for membership in memberships]
         choices = tuple((str(site.pk), site.name) for site in sites)
         chosen_site = str(narrow.site or "")
-        facets.insert(0, Facet("site", "Hospital", "All", choices, chosen_site, is_set=bool(chosen_site)))
+        facets.insert(
+            0,
+            Facet(
+                "site",
+                gettext_lazy("Hospital"),
+                gettext_lazy("All"),
+                choices,
+                chosen_site,
+                is_set=bool(chosen_site),
+            ),
+        )
     return tuple(facets)

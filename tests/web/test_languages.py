@@ -24,9 +24,7 @@ TEMPLATES = Path(settings.BASE_DIR, "templates")
 OTHER_LANGUAGES = [code for code, _ in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
 DOMAINS = ("django", "djangojs")
 # The same in every language: names, units, formats, codes.
-UNTRANSLATED = re.compile(
-    r"\b(?:CXR Portal|API|SpO₂|Ct|sha256|DICOM|Swagger UI|CXR|UTC)\b"
-)
+UNTRANSLATED = re.compile(r"\b(?:CXR Portal|API|SpO₂|Ct|sha256|DICOM|Swagger UI|CXR|UTC)\b")
 SAID_IN_ATTRIBUTES = r'\b(?:aria-label|alt|title|placeholder)="((?:{%.*?%}|{{.*?}}|[^"])*)"'
 
 
@@ -43,7 +41,9 @@ def collected(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("languages")
     for name in ("diagnosis", "cxr_portal", "templates", "frontend/src"):
         shutil.copytree(
-            Path(settings.BASE_DIR, name), folder / name, ignore=shutil.ignore_patterns("__pycache__", "migrations")
+            Path(settings.BASE_DIR, name),
+            folder / name,
+            ignore=shutil.ignore_patterns("__pycache__", "migrations"),
         )
     shutil.copytree(LOCALE, folder / "locale")
     shutil.copy(Path(settings.BASE_DIR, "manage.py"), folder)
@@ -53,7 +53,10 @@ def collected(tmp_path_factory) -> Path:
         cwd=folder,
         check=True,
         capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(settings.BASE_DIR)},  # For the packages that say nothing to people.
+        env={
+            **os.environ,
+            "PYTHONPATH": str(settings.BASE_DIR),
+        },  # For the packages that say nothing to people.
     )
     return folder / "locale"
 
@@ -121,7 +124,9 @@ def test_the_search_for_unmarked_text_finds_it(source, said):
 
 
 def test_the_login_speaks_the_language_of_the_browser(browser, db):
-    response = browser(None).get(reverse("account_login"), headers={"Accept-Language": "es-ES,es;q=0.9,en;q=0.8"})
+    response = browser(None).get(
+        reverse("account_login"), headers={"Accept-Language": "es-ES,es;q=0.9,en;q=0.8"}
+    )
     assert '<html lang="es"' in html(response)
     assert "Iniciar sesión" in text(response)
     assert response.headers["Content-Language"] == "es"

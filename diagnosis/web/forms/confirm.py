@@ -31,18 +31,24 @@ class ConfirmForm(PortalForm):
     patient = forms.ModelChoiceField(Patient.objects.none(), required=False)
     patient_query = forms.CharField(label=gettext_lazy("Name or record number"), required=False)
     mrn = forms.CharField(label=gettext_lazy("Record number"), required=False)
-    family_name = forms.CharField(required=False, validators=[_no_name_separators])
-    given_name = forms.CharField(required=False, validators=[_no_name_separators])
-    birth_date = forms.DateField(widget=DayInput, required=False)
-    sex = forms.ChoiceField(choices=[("", gettext_lazy("Not known")), *Sex.choices], required=False)
+    family_name = forms.CharField(
+        label=gettext_lazy("Family name"), required=False, validators=[_no_name_separators]
+    )
+    given_name = forms.CharField(
+        label=gettext_lazy("Given name"), required=False, validators=[_no_name_separators]
+    )
+    birth_date = forms.DateField(label=gettext_lazy("Birth date"), widget=DayInput, required=False)
+    sex = forms.ChoiceField(
+        label=gettext_lazy("Sex"), choices=[("", gettext_lazy("Not known")), *Sex.choices], required=False
+    )
     performed_at = forms.DateTimeField(
         label=gettext_lazy("Taken on"),
         widget=MomentInput,
         required=False,
         help_text=gettext_lazy("Left empty, the time of the upload stands for it."),
     )
-    accession_number = forms.CharField(required=False)
-    priority = forms.ChoiceField(choices=Priority, initial=Priority.ROUTINE)
+    accession_number = forms.CharField(label=gettext_lazy("Accession number"), required=False)
+    priority = forms.ChoiceField(label=gettext_lazy("Priority"), choices=Priority, initial=Priority.ROUTINE)
     same_person = forms.BooleanField(
         label=gettext_lazy("I have compared both: this is the same person."), required=False
     )
