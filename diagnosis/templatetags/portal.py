@@ -11,7 +11,7 @@ from itertools import islice
 from django import template
 from django.conf import settings
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
@@ -100,7 +100,7 @@ def day(value: dt.date | None) -> SafeString | str:
 @register.filter
 def score(value: float) -> str:
     """A score of the network in 0..1. Not a percentage: people read those as the chance of disease."""
-    return f"{value:.2f}"
+    return number_format(value, 2)
 
 
 @register.filter
