@@ -117,7 +117,9 @@ def age_at(study: Study) -> int | None:
 @cache
 def _script_catalogue(language: str) -> SafeString | str:
     view = JSONCatalog()
-    view.translation = DjangoTranslation(language, domain="djangojs", localedirs=settings.LOCALE_PATHS)
+    view.translation = DjangoTranslation(
+        language, domain="djangojs", localedirs=[str(path) for path in settings.LOCALE_PATHS]
+    )
     texts = view.get_catalog()
     return json_script(texts, "script-texts") if texts else ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -37,6 +37,9 @@ from diagnosis.web import chips
 from diagnosis.web.chips import Chip
 from diagnosis.web.people import own_memberships
 from diagnosis.web.views.archives import archives_of
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 QUERY = "worklist_query"
 """Where the session keeps what was searched for: names of patients belong neither in an address nor in the log of a proxy."""
@@ -76,7 +79,7 @@ class View:
     """One way to look at the list. ``saved_id`` is of one of the person's own."""
 
     key: str
-    name: str
+    name: StrOrPromise
     narrow: WorklistFilter
     saved_id: int | None = None
 
@@ -164,8 +167,8 @@ class Facet:
     """One choice that narrows the list."""
 
     name: str
-    label: str
-    any_label: str
+    label: StrOrPromise
+    any_label: StrOrPromise
     choices: tuple[tuple[str, str], ...]
     value: str
     is_set: bool
