@@ -143,7 +143,7 @@ def _picture(number: int, image: Image) -> pdf.Picture:
 
 def _sections(review: Review, until: Sequence[Version], zone: dt.tzinfo) -> list[pdf.Section]:
     sections = [
-        pdf.Section(title, pdf.Paragraph.all_of(getattr(review, section)))
+        pdf.Section(str(title), pdf.Paragraph.all_of(getattr(review, section)))
         for section, title in SECTION_TITLES.items()
         if getattr(review, section)
     ]
