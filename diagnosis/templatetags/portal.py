@@ -15,10 +15,11 @@ from django.utils.formats import date_format, number_format
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 from django.utils.translation.trans_real import DjangoTranslation
 from django.views.i18n import JSONCatalog
 
-from diagnosis.models import IncomingFile, Membership, Study, User
+from diagnosis.models import IncomingFile, Membership, Site, Study, User
 from diagnosis.selectors.case_counts import case_counts_of
 from diagnosis.web.chips import Chip
 from diagnosis.web.outcomes import CHIPS, URGENCY, Outcome
@@ -128,6 +129,18 @@ def _script_catalogue(language: str) -> SafeString | str:
 def script_texts() -> SafeString | str:
     """What ``frontend/src/texts.ts`` reads: the texts of the scripts in the language of the page, as data that nothing runs."""
     return _script_catalogue(get_language() or settings.LANGUAGE_CODE)
+
+
+@register.simple_tag
+def clock_note(site: Site) -> SafeString | str:
+    """Said beside times that are typed, where the person's clock is not the hospital's; without that, nothing."""
+    if timezone.get_current_timezone_name() == site.time_zone:
+        return ""
+    return format_html(
+        '<p class="hint">{}</p>',
+        _("You see and type times by your own clock, %(own)s; that of the hospital is %(hospital)s.")
+        % {"own": timezone.get_current_timezone_name(), "hospital": site.time_zone},
+    )
 
 
 @register.simple_tag

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gettext
 import os
 import re
@@ -181,6 +182,20 @@ def test_times_go_by_the_clock_of_the_person(browser, radiologist, study):
     page = html(browser(radiologist).get(reverse("web:study", args=[study.pk])))
     assert "America/Lima" in page
     assert "Europe/Madrid" not in page
+
+
+def test_beside_times_that_are_typed_it_is_said_whose_clock_counts(browser, doctor, patient):
+    address = reverse("web:lab_results", args=[patient.pk])
+    assert "by your own clock" not in text(browser(doctor).get(address))
+    preferences_save(actor=doctor, time_zone="America/Lima")
+    assert "by your own clock, America/Lima; that of the hospital is Europe/Madrid" in text(
+        browser(doctor).get(address)
+    )
+    browser(doctor).post(
+        address, {"result": "detected", "collected_at": "2026-01-02T08:00", "specimen": "saliva"}
+    )
+    # Eight in the morning in Lima, which keeps no summer time.
+    assert patient.lab_results.get().collected_at == dt.datetime(2026, 1, 2, 13, tzinfo=dt.UTC)
 
 
 def test_without_a_choice_times_go_by_the_clock_of_the_hospital(browser, radiologist, study):
