@@ -74,7 +74,7 @@ def _claim_first(actor: User, study: Study) -> Claim:
         first = _locked(study)
         if first is None or first.holder_id == actor.pk:
             raise Conflict(_("This study was claimed and released at this moment. Try again.")) from None
-        raise _held_by(first, "You can read along, and sign when the claim has ended.") from None
+        raise _held_by(first, _("You can read along, and sign when the claim has ended.")) from None
     _audit(actor, AuditAction.STUDY_CLAIMED, study)
     return claim
 
@@ -139,7 +139,7 @@ def claim_require_free(*, actor: User, study: Study) -> None:
     claim = _locked(study)
     if claim is not None and claim.is_running and claim.holder_id != actor.pk:
         raise _held_by(
-            claim, "Nothing of yours was stored: wait until the claim has ended, or ask an administrator."
+            claim, _("Nothing of yours was stored: wait until the claim has ended, or ask an administrator.")
         )
 
 

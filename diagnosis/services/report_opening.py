@@ -7,6 +7,7 @@ import logging
 import typst
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.errors import NotPossible
@@ -18,11 +19,11 @@ from diagnosis.services.audit import audit_record
 
 logger = logging.getLogger(__name__)
 
-HIDDEN = (
+HIDDEN = gettext_lazy(
     "This report is hidden from you while you can read the study second. Read it without knowing what the first reader "
     "signed; the report is shown afterwards."
 )
-NOT_SIGNED = "This study has no signed report yet."
+NOT_SIGNED = gettext_lazy("This study has no signed report yet.")
 
 
 @transaction.atomic

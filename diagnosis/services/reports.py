@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -32,10 +33,10 @@ from diagnosis.services.signing import signature_require
 #: The sections of a report, in the order in which they are read.
 SECTIONS = ("comparison", "findings", "impression")
 
-CHANGED_ELSEWHERE = (
+CHANGED_ELSEWHERE = gettext_lazy(
     "This draft was changed in another window. Nothing was overwritten: choose which text to keep."
 )
-REPORT_CHANGED = (
+REPORT_CHANGED = gettext_lazy(
     "Somebody signed a newer version of this report meanwhile. Nothing was signed and your text is kept as a draft: reload "
     "the page and look at the newer version first."
 )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.models import AuditAction, Decision, FirstRead, OverrideReason, Review, Study, User
@@ -27,11 +28,11 @@ from diagnosis.services.second_reads import review_signed_check
 from diagnosis.services.signing import signature_require
 from diagnosis.services.transitions import StudyEvent
 
-OPINION_CHANGED = (
+OPINION_CHANGED = gettext_lazy(
     "The second opinion changed while you were reading. Nothing was signed: "
     "look at the new result, then decide again."
 )
-IMAGES_CAME = (
+IMAGES_CAME = gettext_lazy(
     "Images were added to this study after you locked your read. Nothing was signed: look at them, then lock your read "
     "again."
 )

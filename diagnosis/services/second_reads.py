@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -56,7 +57,9 @@ _SHOW_THE_READ = (
 )
 
 SUPERSEDED = "The study was read anew."
-READ_ANEW = "This study is to be read anew, because images were added. Read it as the others in the worklist."
+READ_ANEW = gettext_lazy(
+    "This study is to be read anew, because images were added. Read it as the others in the worklist."
+)
 
 
 def review_signed_check(*, actor: User, review: Review) -> None:
@@ -317,13 +320,13 @@ def second_read_adjudicate(
     labels = reader_labels(whole_study(second_read.study))
     errors = {}
     if label not in labels:
-        errors["label"] = "Choose a label from the list."
+        errors["label"] = _("Choose a label from the list.")
     if confidence not in Confidence.values:
-        errors["confidence"] = "Choose how sure you are."
+        errors["confidence"] = _("Choose how sure you are.")
     if not note.strip():
-        errors["note"] = "Write for both readers why you decide so."
+        errors["note"] = _("Write for both readers why you decide so.")
     elif len(note) > 10_000:
-        errors["note"] = "Write at most 10,000 characters."
+        errors["note"] = _("Write at most 10,000 characters.")
     if errors:
         raise ValidationError(errors)
     opinion = _opinion(
@@ -410,9 +413,9 @@ def _require_independent(actor: User, second_read: SecondRead) -> None:
         )
     if not policies.second_reads_open_to(actor).filter(pk=second_read.pk).exists():
         who = (
-            "A third person, who gave neither read, decides."
+            _("A third person, who gave neither read, decides.")
             if second_read.wants_adjudication
-            else ("The second reader is another person, who has not seen the first read.")
+            else (_("The second reader is another person, who has not seen the first read."))
         )
         raise NotPossible(f"You have read this study or seen its read. {who}")
     if second_read.holder_id is not None and second_read.holder_id != actor.pk and second_read.holder:

@@ -18,7 +18,7 @@ from diagnosis.web.forms.base import DayInput, PortalForm
 
 in_one_line = RegexValidator(
     r"[\x00-\x1f\x7f\\]",
-    "Line breaks, control characters and backslashes are not searched for.",
+    gettext_lazy("Line breaks, control characters and backslashes are not searched for."),
     inverse_match=True,
 )
 

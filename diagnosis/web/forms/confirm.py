@@ -77,12 +77,14 @@ class ConfirmForm(PortalForm):
         if values.get("choice") == EXISTING and values.get("patient") is None:
             values["patient"] = self._by_record_number(values.get("patient_query", ""))
             if values["patient"] is None and "patient" not in self.errors:
-                self.add_error("patient", "Choose the patient: search by name or record number and pick one.")
+                self.add_error(
+                    "patient", _("Choose the patient: search by name or record number and pick one.")
+                )
         if values.get("choice") == NEW:
             values["patient"] = None
             if not values.get("mrn") and "mrn" not in self.errors:
                 self.add_error(
-                    "mrn", "Enter the record number: it tells two patients of the same name apart."
+                    "mrn", _("Enter the record number: it tells two patients of the same name apart.")
                 )
         return values
 
