@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from diagnosis.models import (
     OPEN_STATES,
@@ -35,33 +37,36 @@ if TYPE_CHECKING:
 
 
 class Act(StrEnum):
-    VIEW_RECORDS = "view records"
-    UPLOAD = "upload images"
-    ADD_PATIENT = "add a patient"
-    ADD_LAB_RESULT = "add a PCR result"
-    ADD_SYMPTOM_NOTE = "add a symptom note"
-    RUN_ANALYSIS = "run an analysis"
-    RECORD_ANALYSIS = "record an analysis"
-    SIGN_REVIEW = "sign a read"
-    RESOLVE_HELD_FILE = "decide about held files"
-    REQUEST_SECOND_READ = "ask for a second read"
-    READ_SECOND = "read a study second"
-    RESOLVE_DISCREPANCY = "decide about a discrepancy"
-    FLAG_CRITICAL = "flag a critical result"
-    ACKNOWLEDGE_CRITICAL = "acknowledge a critical result"
-    ESCALATE_CRITICAL = "escalate a critical result"
-    SET_CASE_RULES = "set the rules of cases"
-    SET_UP_REPORTS = "change the words and the letterhead of reports"
-    CHANGE_PRIORITY = "change how urgent a study is"
-    ASSIGN_READER = "say who reads a study"
-    END_CLAIM = "end somebody else's claim"
+    VIEW_RECORDS = gettext_noop("view records")
+    UPLOAD = gettext_noop("upload images")
+    ADD_PATIENT = gettext_noop("add a patient")
+    ADD_LAB_RESULT = gettext_noop("add a PCR result")
+    ADD_SYMPTOM_NOTE = gettext_noop("add a symptom note")
+    RUN_ANALYSIS = gettext_noop("run an analysis")
+    RECORD_ANALYSIS = gettext_noop("record an analysis")
+    SIGN_REVIEW = gettext_noop("sign a read")
+    RESOLVE_HELD_FILE = gettext_noop("decide about held files")
+    REQUEST_SECOND_READ = gettext_noop("ask for a second read")
+    READ_SECOND = gettext_noop("read a study second")
+    RESOLVE_DISCREPANCY = gettext_noop("decide about a discrepancy")
+    FLAG_CRITICAL = gettext_noop("flag a critical result")
+    ACKNOWLEDGE_CRITICAL = gettext_noop("acknowledge a critical result")
+    ESCALATE_CRITICAL = gettext_noop("escalate a critical result")
+    SET_CASE_RULES = gettext_noop("set the rules of cases")
+    SET_UP_REPORTS = gettext_noop("change the words and the letterhead of reports")
+    CHANGE_PRIORITY = gettext_noop("change how urgent a study is")
+    ASSIGN_READER = gettext_noop("say who reads a study")
+    END_CLAIM = gettext_noop("end somebody else's claim")
 
 
 class NotAllowed(PermissionDenied):
     """A role does not allow an act. Its text is written for the person at the screen."""
 
     def __init__(self, user: User | AnonymousUser, act: Act, site: Site) -> None:
-        super().__init__(f"Your role at {site} does not allow you to {act}. Ask an administrator of {site}.")
+        super().__init__(
+            _("Your role at %(site)s does not allow you to %(act)s. Ask an administrator of %(site)s.")
+            % {"site": site, "act": _(act)}
+        )
         self.user, self.act, self.site = user, act, site
 
 

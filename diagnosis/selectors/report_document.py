@@ -7,7 +7,8 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from django.utils import timezone
+from django.conf import settings
+from django.utils import timezone, translation
 from django.utils.formats import date_format
 from PIL import Image as Picture
 
@@ -42,6 +43,8 @@ PICTURE_SIDE = 1400
 TIMELINE_ENTRIES = 40
 
 
+# A report on paper goes to people who chose no language here, and is the same for whoever prints it.
+@translation.override(settings.LANGUAGE_CODE)
 def report_document(version: Version, versions: Sequence[Version], *, viewer: User) -> pdf.ReportDocument:
     """``version`` of a report on paper; ``versions`` are all that ``viewer`` may see of it, oldest first.
 
@@ -140,7 +143,7 @@ def _picture(number: int, image: Image) -> pdf.Picture:
 
 def _sections(review: Review, until: Sequence[Version], zone: dt.tzinfo) -> list[pdf.Section]:
     sections = [
-        pdf.Section(title, pdf.Paragraph.all_of(getattr(review, section)))
+        pdf.Section(str(title), pdf.Paragraph.all_of(getattr(review, section)))
         for section, title in SECTION_TITLES.items()
         if getattr(review, section)
     ]
@@ -269,7 +272,7 @@ def _version(version: Version, zone: dt.tzinfo) -> pdf.Version:
     review = version.review
     return pdf.Version(
         number=version.number,
-        kind=ReviewKind(review.kind).label,
+        kind=str(ReviewKind(review.kind).label),
         who=review.reader.display_name,
         when=_moment(review.signed_at, zone),
         why=review.change_reason,

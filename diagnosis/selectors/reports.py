@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models import ReportDraft, ReportText, Review, ReviewKind, Study, User
 from diagnosis.models.report_text import placeholders_fill
@@ -15,22 +17,29 @@ from diagnosis.selectors.cases import hides_read
 from diagnosis.selectors.differences import Passage, difference
 from diagnosis.selectors.studies import reviews_shown
 
-SECTION_TITLES = {"comparison": "Comparison", "findings": "Findings", "impression": "Impression"}
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+SECTION_TITLES: Mapping[str, StrOrPromise] = {
+    "comparison": gettext_lazy("Comparison"),
+    "findings": gettext_lazy("Findings"),
+    "impression": gettext_lazy("Impression"),
+}
 """In the order in which a report is read."""
 
 #: What a version may differ in, with its name. What tells of the second opinion goes through ``_tells``.
-_COMPARED = {
-    "label_display": "Label",
-    "reason": "Reason",
-    "note": "Note",
+_COMPARED: Mapping[str, StrOrPromise] = {
+    "label_display": gettext_lazy("Label"),
+    "reason": gettext_lazy("Reason"),
+    "note": gettext_lazy("Note"),
     **SECTION_TITLES,
-    "addendum": "Addendum",
+    "addendum": gettext_lazy("Addendum"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    title: str
+    title: StrOrPromise
     passages: list[Passage]
 
 

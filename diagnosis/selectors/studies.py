@@ -232,7 +232,7 @@ def worklist(*, user: User, query: str = "") -> QuerySet[Study]:
 
 
 def pcr_display(result: str | None) -> str:
-    return PcrResult(result).label if result else ""
+    return str(PcrResult(result).label) if result else ""
 
 
 def reader_labels(study: Study) -> dict[str, str]:

@@ -11,7 +11,7 @@ import dataclasses
 import datetime as dt
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import ValidationError
 from django.db.models import Exists, F, Field, OuterRef, Q, QuerySet, TextChoices, Value
@@ -34,6 +34,9 @@ from diagnosis.models import (
 from diagnosis.models.lookups import CappedCount, RowComparison
 from diagnosis.models.search_key import search_word
 from diagnosis.models.study import OpinionState
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 PAGE_SIZE = 25
 MOST_COUNTED = 1_000
@@ -133,17 +136,26 @@ class WorklistFilter:
 
 
 #: The views that everybody has: key, name, what it narrows to.
-VIEWS: Mapping[str, tuple[str, WorklistFilter]] = {
-    "open": ("To read", WorklistFilter(status=Scope.OPEN, sort=Sort.PRIORITY)),
-    "mine": ("Mine", WorklistFilter(status=Scope.OPEN, reader=ReaderChoice.ME, sort=Sort.PRIORITY)),
-    "stat": ("Stat", WorklistFilter(status=Scope.OPEN, priority=Priority.STAT, sort=Sort.OLDEST)),
-    "pcr": ("Waiting for PCR", WorklistFilter(status=Scope.OPEN, pcr=PcrChoice.NONE, sort=Sort.PRIORITY)),
+VIEWS: Mapping[str, tuple[StrOrPromise, WorklistFilter]] = {
+    "open": (gettext_lazy("To read"), WorklistFilter(status=Scope.OPEN, sort=Sort.PRIORITY)),
+    "mine": (
+        gettext_lazy("Mine"),
+        WorklistFilter(status=Scope.OPEN, reader=ReaderChoice.ME, sort=Sort.PRIORITY),
+    ),
+    "stat": (
+        gettext_lazy("Stat"),
+        WorklistFilter(status=Scope.OPEN, priority=Priority.STAT, sort=Sort.OLDEST),
+    ),
+    "pcr": (
+        gettext_lazy("Waiting for PCR"),
+        WorklistFilter(status=Scope.OPEN, pcr=PcrChoice.NONE, sort=Sort.PRIORITY),
+    ),
     "refused": (
-        "AI refused",
+        gettext_lazy("AI refused"),
         WorklistFilter(status=Scope.OPEN, opinion=OpinionState.REFUSED, sort=Sort.PRIORITY),
     ),
-    "disagreement": ("Disagreement", WorklistFilter(case=Finding.DISAGREEMENT)),
-    "all": ("All", WorklistFilter()),
+    "disagreement": (gettext_lazy("Disagreement"), WorklistFilter(case=Finding.DISAGREEMENT)),
+    "all": (gettext_lazy("All"), WorklistFilter()),
 }
 
 

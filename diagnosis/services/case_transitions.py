@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from django.utils.translation import gettext as _
+
 from diagnosis.errors import Conflict
 from diagnosis.models import OPEN_STATES, CriticalState, DiscrepancyState, SecondReadState
 
@@ -70,7 +72,8 @@ def second_read_next(state: str, event: SecondReadEvent) -> SecondReadState:
         return SECOND_READ_TRANSITIONS[SecondReadState(state), event]
     except KeyError:
         raise Conflict(
-            f"This second read is now “{SecondReadState(state).label}”: that is not possible any more. Reload the page."
+            _("This second read is now “%(state)s”: that is not possible any more. Reload the page.")
+            % {"state": SecondReadState(state).label}
         ) from None
 
 
@@ -80,7 +83,8 @@ def discrepancy_next(state: str, event: DiscrepancyEvent) -> DiscrepancyState:
         return DISCREPANCY_TRANSITIONS[DiscrepancyState(state), event]
     except KeyError:
         raise Conflict(
-            f"This discrepancy is now “{DiscrepancyState(state).label}”: that is not possible any more. Reload the page."
+            _("This discrepancy is now “%(state)s”: that is not possible any more. Reload the page.")
+            % {"state": DiscrepancyState(state).label}
         ) from None
 
 
@@ -90,5 +94,6 @@ def critical_next(state: str, event: CriticalEvent) -> CriticalState:
         return CRITICAL_TRANSITIONS[CriticalState(state), event]
     except KeyError:
         raise Conflict(
-            f"This critical result is now “{CriticalState(state).label}”: that is not possible any more. Reload the page."
+            _("This critical result is now “%(state)s”: that is not possible any more. Reload the page.")
+            % {"state": CriticalState(state).label}
         ) from None

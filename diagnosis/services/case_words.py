@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+
 from diagnosis.models import Discrepancy, SecondRead, SecondReadCause, SecondReadCauseKind
 from diagnosis.services.case_rules import Facts, rule_named
 
@@ -11,8 +13,11 @@ def cause_words(cause: SecondReadCause) -> str:
     if cause.rule:
         return rule_named(cause.rule).words(Facts.from_json(cause.facts))
     if cause.kind == SecondReadCauseKind.SAMPLED:
-        return f"Drawn at random: {cause.facts['share_percent']} % of all studies are read twice."
-    return f"Asked for by {cause.asked_by.display_name}{': ' if cause.note else '.'}{cause.note}"
+        return _("Drawn at random: %(share)s %% of all studies are read twice.") % {
+            "share": cause.facts["share_percent"]
+        }
+    asked = _("Asked for by %(person)s") % {"person": cause.asked_by.display_name}
+    return f"{asked}{': ' if cause.note else '.'}{cause.note}"
 
 
 def cause_lines(second_read: SecondRead, *, ai_shown: bool) -> list[str]:

@@ -18,7 +18,10 @@ from diagnosis.services.audit import audit_record
 
 def _held_by(claim: Claim, consequence: str) -> Conflict:
     until = date_format(timezone.localtime(claim.expires_at, claim.study.site.tzinfo), "H:i")
-    return Conflict(f"Claimed by {claim.holder.display_name} until {until}. {consequence}")
+    return Conflict(
+        _("Claimed by %(person)s until %(time)s.") % {"person": claim.holder.display_name, "time": until}
+        + f" {consequence}"
+    )
 
 
 def _locked(study: Study) -> Claim | None:
@@ -44,10 +47,13 @@ def claim_take(*, actor: User, study: Study, reason: str = "") -> Claim:
     if claim.holder_id == actor.pk:
         return _extend(claim, is_opened=True)
     if claim.is_running:
-        raise _held_by(claim, "You can read along, and sign when the claim has ended.")
+        raise _held_by(claim, _("You can read along, and sign when the claim has ended."))
     if reason not in TakeoverReason.values:
         raise ValidationError(
-            {"reason": f"{claim.holder.display_name} had claimed this study. Say why you take it over."}
+            {
+                "reason": _("%(person)s had claimed this study. Say why you take it over.")
+                % {"person": claim.holder.display_name}
+            }
         )
     before = claim.holder
     now = timezone.now()
@@ -68,7 +74,7 @@ def _claim_first(actor: User, study: Study) -> Claim:
         first = _locked(study)
         if first is None or first.holder_id == actor.pk:
             raise Conflict(_("This study was claimed and released at this moment. Try again.")) from None
-        raise _held_by(first, "You can read along, and sign when the claim has ended.") from None
+        raise _held_by(first, _("You can read along, and sign when the claim has ended.")) from None
     _audit(actor, AuditAction.STUDY_CLAIMED, study)
     return claim
 
@@ -133,7 +139,7 @@ def claim_require_free(*, actor: User, study: Study) -> None:
     claim = _locked(study)
     if claim is not None and claim.is_running and claim.holder_id != actor.pk:
         raise _held_by(
-            claim, "Nothing of yours was stored: wait until the claim has ended, or ask an administrator."
+            claim, _("Nothing of yours was stored: wait until the claim has ended, or ask an administrator.")
         )
 
 
@@ -151,14 +157,18 @@ def reader_assign(*, actor: User, study: Study, reader: User | None) -> Study:
         policies.require(actor, policies.Act.SIGN_REVIEW, locked.site)
         if before not in (None, actor):
             raise NotPossible(
-                f"This study is assigned to {before.display_name}. Ask them, or an administrator, to change that."
+                _("This study is assigned to %(person)s. Ask them, or an administrator, to change that.")
+                % {"person": before.display_name}
             )
         if reader not in (None, actor):
             raise NotPossible(
-                "Readers assign studies to themselves. Ask an administrator to assign somebody else."
+                _("Readers assign studies to themselves. Ask an administrator to assign somebody else.")
             )
     if reader is not None and not policies.may(reader, policies.Act.SIGN_REVIEW, locked.site):
-        raise NotPossible(f"{reader.display_name} may not sign reads at {locked.site}. Choose a radiologist.")
+        raise NotPossible(
+            _("%(person)s may not sign reads at %(site)s. Choose a radiologist.")
+            % {"person": reader.display_name, "site": locked.site}
+        )
     if before != reader:
         Study.objects.filter(pk=locked.pk).update(assigned_to=reader)
         names = {"from": before.username if before else "", "to": reader.username if reader else ""}

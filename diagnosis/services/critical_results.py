@@ -73,7 +73,8 @@ def critical_flag(
             critical_result.save(force_insert=True)
     except IntegrityError:
         raise Conflict(
-            f"“{findings[finding]}” is flagged for this study already and not acknowledged yet. Nothing was added."
+            _("“%(finding)s” is flagged for this study already and not acknowledged yet. Nothing was added.")
+            % {"finding": findings[finding]}
         ) from None
     _audit(actor, AuditAction.CRITICAL_FLAGGED, critical_result, finding=finding)
     _escalate(actor, critical_result)
@@ -135,8 +136,10 @@ def critical_acknowledge(*, actor: User, critical_result: CriticalResult) -> Cri
     critical_result = _locked(critical_result)
     if critical_result.flagged_by_id == actor.pk:
         raise NotPossible(
-            "Who found it cannot acknowledge it: somebody who treats the patient must. Record whom you told, and that it was "
-            "read back."
+            _(
+                "Who found it cannot acknowledge it: somebody who treats the patient must. Record whom you told, and that it was "
+                "read back."
+            )
         )
     _acknowledge(actor, critical_result, AcknowledgedHow.PORTAL)
     return critical_result

@@ -156,7 +156,10 @@ def _locked(actor: User, discrepancy: Discrepancy) -> Discrepancy:
     policies.require(actor, policies.Act.RESOLVE_DISCREPANCY, study.site)
     if hides_read(actor, study):
         raise NotPossible(
-            "You may still read this study second, so its read is hidden from you. Ask to see it first, or leave it to others."
+            _(
+                "You may still read this study second, so its read is hidden from you. "
+                "Ask to see it first, or leave it to others."
+            )
         )
     return (
         Discrepancy.objects.select_for_update(of=("self",))

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -30,10 +32,16 @@ from diagnosis.selectors.studies import (
 from diagnosis.services.audit import audit_record
 from diagnosis.services.claims import claim_require_free
 
-IMAGES_CAME = "Images were added to this study while you were reading. Nothing was locked: look at them, then lock your read."
-LOCK_FIRST = "This hospital reads first: lock your own label and how sure you are before anything else. Nothing was signed."
-STILL_ON_ITS_WAY = "The second opinion is still on its way. Wait for it, or sign your read without it."
-NOT_READ_FIRST = (
+IMAGES_CAME = gettext_lazy(
+    "Images were added to this study while you were reading. Nothing was locked: look at them, then lock your read."
+)
+LOCK_FIRST = gettext_lazy(
+    "This hospital reads first: lock your own label and how sure you are before anything else. Nothing was signed."
+)
+STILL_ON_ITS_WAY = gettext_lazy(
+    "The second opinion is still on its way. Wait for it, or sign your read without it."
+)
+NOT_READ_FIRST = gettext_lazy(
     "Nothing is to be locked here: the second opinion on this study is not hidden from you. Sign your read."
 )
 
@@ -74,9 +82,9 @@ def first_read_keep(*, actor: User, study: Study, label: str, confidence: str, i
     labels = reader_labels(study)
     errors = {}
     if label not in labels:
-        errors["label"] = "Choose a label from the list."
+        errors["label"] = _("Choose a label from the list.")
     if confidence not in Confidence.values:
-        errors["confidence"] = "Choose how sure you are."
+        errors["confidence"] = _("Choose how sure you are.")
     if errors:
         raise ValidationError(errors)
     first_read = FirstRead(

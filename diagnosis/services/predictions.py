@@ -118,7 +118,7 @@ def _ask_active_model(*, actor: User, image: Image) -> Prediction:
     prediction = prediction_request(actor=actor, image=image)
     if prediction is None:
         raise NotPossible(
-            "No model is active, so none can be asked. Read the image without a second opinion."
+            _("No model is active, so none can be asked. Read the image without a second opinion.")
         )
     return prediction
 

@@ -6,6 +6,8 @@ import logging
 
 import typst
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.errors import NotPossible
@@ -17,11 +19,11 @@ from diagnosis.services.audit import audit_record
 
 logger = logging.getLogger(__name__)
 
-HIDDEN = (
+HIDDEN = gettext_lazy(
     "This report is hidden from you while you can read the study second. Read it without knowing what the first reader "
     "signed; the report is shown afterwards."
 )
-NOT_SIGNED = "This study has no signed report yet."
+NOT_SIGNED = gettext_lazy("This study has no signed report yet.")
 
 
 @transaction.atomic
@@ -45,8 +47,10 @@ def report_print(*, actor: User, review: Review) -> bytes:
             extra={"review": str(review.pk), "error": type(error).__name__},
         )
         raise NotPossible(
-            "The PDF could not be made because of a technical error. The report itself is safe: read it here on the page, "
-            "and tell an administrator."
+            _(
+                "The PDF could not be made because of a technical error. The report itself is safe: read it here on the page, "
+                "and tell an administrator."
+            )
         ) from None
     _audit(actor, AuditAction.REPORT_PRINTED, version)
     return content

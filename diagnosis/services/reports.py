@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -32,10 +33,10 @@ from diagnosis.services.signing import signature_require
 #: The sections of a report, in the order in which they are read.
 SECTIONS = ("comparison", "findings", "impression")
 
-CHANGED_ELSEWHERE = (
+CHANGED_ELSEWHERE = gettext_lazy(
     "This draft was changed in another window. Nothing was overwritten: choose which text to keep."
 )
-REPORT_CHANGED = (
+REPORT_CHANGED = gettext_lazy(
     "Somebody signed a newer version of this report meanwhile. Nothing was signed and your text is kept as a draft: reload "
     "the page and look at the newer version first."
 )
@@ -84,7 +85,9 @@ def report_draft_save(
 def _apply(draft: ReportDraft, *, kind: str, basis: Review | None, texts: Mapping[str, str]) -> None:
     if draft.has_text and not draft.fits(kind, basis.pk if basis else None):
         raise NotPossible(
-            "You have written something else about this study that is not signed. Sign or discard that first."
+            _(
+                "You have written something else about this study that is not signed. Sign or discard that first."
+            )
         )
     draft.kind, draft.basis = kind, basis
     for name, text in texts.items():
@@ -114,7 +117,8 @@ def report_draft_settle(*, author: User, study: Study, version: int | None) -> N
 def report_texts_require(**texts: str) -> dict[str, str]:
     """What is to be signed, without space around it. Raises ``ValidationError`` for a blank that nobody has filled in."""
     open_ones = {
-        name: f"There is a blank {BLANK} in the text. Fill it in or take it out, then sign."
+        name: _("There is a blank %(blank)s in the text. Fill it in or take it out, then sign.")
+        % {"blank": BLANK}
         for name, text in texts.items()
         if BLANK in text
     }
@@ -171,7 +175,7 @@ def review_correct(
     signature_require(actor=actor, study=study, password=signing_password)
     _report_require_shown(actor, study)
     if not policies.may_see_ai(actor, study):
-        raise NotPossible("Read this study yourself before you correct its report.")
+        raise NotPossible(_("Read this study yourself before you correct its report."))
     texts = report_texts_require(
         findings=findings,
         impression=impression,
@@ -211,7 +215,7 @@ def review_correct(
 def _report_require_shown(actor: User, study: Study) -> None:
     if hides_read(actor, study):
         raise NotPossible(
-            "The report is hidden from you while you can read this study second. Read it first."
+            _("The report is hidden from you while you can read this study second. Read it first.")
         )
 
 
@@ -240,7 +244,7 @@ def _current_require(study: Study, follows: Review) -> Review:
     fresh = studies_with_opinion(Study.objects.filter(pk=study.pk), viewer=None).get()
     current = current_review(fresh)
     if current is None or not fresh.is_read:
-        raise NotPossible("There is no signed report to add to: read the study first.")
+        raise NotPossible(_("There is no signed report to add to: read the study first."))
     if current.pk != follows.pk:
         raise Conflict(REPORT_CHANGED)
     return current

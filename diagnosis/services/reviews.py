@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.models import AuditAction, Decision, FirstRead, OverrideReason, Review, Study, User
@@ -27,11 +28,11 @@ from diagnosis.services.second_reads import review_signed_check
 from diagnosis.services.signing import signature_require
 from diagnosis.services.transitions import StudyEvent
 
-OPINION_CHANGED = (
+OPINION_CHANGED = gettext_lazy(
     "The second opinion changed while you were reading. Nothing was signed: "
     "look at the new result, then decide again."
 )
-IMAGES_CAME = (
+IMAGES_CAME = gettext_lazy(
     "Images were added to this study after you locked your read. Nothing was signed: look at them, then lock your read "
     "again."
 )
@@ -43,16 +44,26 @@ def _read_meanwhile(review: Review | None) -> Conflict:
             _("This study was changed while you were reading. Nothing was signed: reload the page.")
         )
     return Conflict(
-        f"{review.reader.display_name} signed this study first ({review.get_decision_display().lower()}: "
-        f"{review.label_display}). Your read was not signed: reload the page to see theirs."
+        _(
+            "%(person)s signed this study first (%(decision)s: %(label)s). Your read was not signed: "
+            "reload the page to see theirs."
+        )
+        % {
+            "person": review.reader.display_name,
+            "decision": review.get_decision_display().lower(),
+            "label": review.label_display,
+        }
     )
 
 
 def _waits_for_second_reader(study: Study) -> Conflict:
     first = Review.objects.select_related("reader").filter(study=study).latest("signed_at")
     return Conflict(
-        f"{first.reader.display_name} signed this study first, and a second reader is wanted. Your read was not signed, and "
-        "theirs is hidden from you: reload the page to take the second read, or to see theirs."
+        _(
+            "%(person)s signed this study first, and a second reader is wanted. Your read was not signed, and theirs is hidden "
+            "from you: reload the page to take the second read, or to see theirs."
+        )
+        % {"person": first.reader.display_name}
     )
 
 
@@ -195,11 +206,14 @@ def _label_require(*, decision: str, label: str, opinion: SecondOpinion, labels:
     if label not in labels:
         raise ValidationError({"label": _("Choose a label from the list.")})
     if decision == Decision.UNAIDED and opinion.possible:
-        first = "choose one of its labels" if opinion.is_open else "confirm it"
-        raise NotPossible(f"There is a second opinion for this study: {first} or override it.")
+        if opinion.is_open:
+            raise NotPossible(
+                _("There is a second opinion for this study: choose one of its labels or override it.")
+            )
+        raise NotPossible(_("There is a second opinion for this study: confirm it or override it."))
     if decision == Decision.DECIDE:
         if not opinion.is_open:
-            raise NotPossible("The second opinion does not name several labels. Reload the page.")
+            raise NotPossible(_("The second opinion does not name several labels. Reload the page."))
         if label not in opinion.possible:
             raise ValidationError(
                 {
@@ -210,11 +224,18 @@ def _label_require(*, decision: str, label: str, opinion: SecondOpinion, labels:
             )
     if decision == Decision.OVERRIDE:
         if not opinion.possible:
-            raise NotPossible("There is no second opinion to override. Sign your read without one.")
+            raise NotPossible(_("There is no second opinion to override. Sign your read without one."))
         if label in opinion.possible:
-            how = "Sign it as your decision" if opinion.is_open else "Press “Confirm”"
             raise ValidationError(
-                {"label": f"This is the second opinion's own label. {how}, or choose another label."}
+                {
+                    "label": _(
+                        "This is the second opinion's own label. Sign it as your decision, or choose another label."
+                    )
+                    if opinion.is_open
+                    else _(
+                        "This is the second opinion's own label. Press “Confirm”, or choose another label."
+                    )
+                }
             )
     return label
 
@@ -222,10 +243,12 @@ def _label_require(*, decision: str, label: str, opinion: SecondOpinion, labels:
 def _confirmed(label: str, opinion: SecondOpinion) -> str:
     if opinion.is_open:
         raise NotPossible(
-            "There is no single second opinion to confirm: it names several labels. Choose the label yourself."
+            _(
+                "There is no single second opinion to confirm: it names several labels. Choose the label yourself."
+            )
         )
     if not opinion.has_label:
-        raise NotPossible("There is no second opinion to confirm. Choose a label of your own.")
+        raise NotPossible(_("There is no second opinion to confirm. Choose a label of your own."))
     if label not in ("", opinion.label):
         raise ValidationError(
             {"label": _("To confirm means to sign the second opinion's label. Override it instead.")}

@@ -24,13 +24,16 @@ def filter_save(*, actor: User, name: str, query: Mapping[str, str]) -> SavedFil
     if not name:
         raise ValidationError({"name": _("Give the view a name.")})
     if len(name) > LONGEST_NAME:
-        raise ValidationError({"name": f"Use at most {LONGEST_NAME} characters."})
+        raise ValidationError({"name": _("Use at most %(number)s characters.") % {"number": LONGEST_NAME}})
     own = SavedFilter.objects.filter(user=actor)
     own.filter(deleted_at__isnull=False).delete()
     kept = own.filter(name=name).first()
     if kept is None and own.count() >= MOST_SAVED_FILTERS:
         raise ValidationError(
-            {"name": f"You keep {MOST_SAVED_FILTERS} views already. Delete one that you need no more."}
+            {
+                "name": _("You keep %(number)s views already. Delete one that you need no more.")
+                % {"number": MOST_SAVED_FILTERS}
+            }
         )
     kept = kept or SavedFilter(user=actor, name=name)
     kept.query = dict(query)
@@ -53,7 +56,9 @@ def filter_restore(*, actor: User, saved: SavedFilter) -> SavedFilter:
     User.objects.select_for_update().get(pk=actor.pk)
     own = SavedFilter.objects.filter(user=actor)
     if own.filter(name=saved.name, deleted_at__isnull=True).exclude(pk=saved.pk).exists():
-        raise Conflict(f"You have another view named “{saved.name}” by now. Nothing was changed.")
+        raise Conflict(
+            _("You have another view named “%(name)s” by now. Nothing was changed.") % {"name": saved.name}
+        )
     if not own.filter(pk=saved.pk).update(deleted_at=None):
         raise Conflict(_("This view is gone for good: another one was saved since. Save it anew."))
     return saved

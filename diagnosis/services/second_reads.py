@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -56,7 +57,9 @@ _SHOW_THE_READ = (
 )
 
 SUPERSEDED = "The study was read anew."
-READ_ANEW = "This study is to be read anew, because images were added. Read it as the others in the worklist."
+READ_ANEW = gettext_lazy(
+    "This study is to be read anew, because images were added. Read it as the others in the worklist."
+)
 
 
 def review_signed_check(*, actor: User, review: Review) -> None:
@@ -183,7 +186,9 @@ def second_read_request(*, actor: User, study: Study, note: str = "") -> SecondR
     study = whole_study(study)
     review = standing_read(study)
     if review is None or not study.is_read:
-        raise NotPossible("This study has not been read yet. A second read follows the first: sign that one.")
+        raise NotPossible(
+            _("This study has not been read yet. A second read follows the first: sign that one.")
+        )
     if len(note) > 2_000:
         raise ValidationError({"note": _("Write at most 2,000 characters.")})
     given = SecondRead.objects.filter(
@@ -191,7 +196,8 @@ def second_read_request(*, actor: User, study: Study, note: str = "") -> SecondR
     ).first()
     if given is not None:
         raise NotPossible(
-            f"This read has had its second reader already ({given.get_state_display().lower()}). Nothing was asked for."
+            _("This read has had its second reader already (%(state)s). Nothing was asked for.")
+            % {"state": given.get_state_display().lower()}
         )
     second_read = _open(
         actor=actor, study=study, review=review, kind=SecondReadCauseKind.REQUESTED, note=note.strip()
@@ -215,7 +221,9 @@ def second_read_take(*, actor: User, second_read: SecondRead) -> SecondRead:
         raise NotPossible(READ_ANEW)
     if second_read.is_held:
         raise NotPossible(
-            "The queue of second reads is full, and this one waits for a free place. Take one that is offered."
+            _(
+                "The queue of second reads is full, and this one waits for a free place. Take one that is offered."
+            )
         )
     second_read.state = second_read_next(second_read.state, SecondReadEvent.TAKE)
     now = timezone.now()
@@ -248,7 +256,7 @@ def second_read_sign(
     second_read = _locked(actor, second_read)
     _require_holder(actor, second_read)
     if second_read.wants_adjudication:
-        raise NotPossible("The second read is given. Adjudicate the two reads.")
+        raise NotPossible(_("The second read is given. Adjudicate the two reads."))
     if len(note) > 10_000:
         raise ValidationError({"note": _("Write at most 10,000 characters.")})
     if label == "other_finding" and not note.strip():
@@ -290,7 +298,8 @@ def _own_read(actor: User, study: Study, label: str, confidence: str, image_set:
     if label != locked.label:
         raise ValidationError(
             {
-                "label": f"You locked “{locked.label_display}” for these images already. A locked read is never changed."
+                "label": _("You locked “%(label)s” for these images already. A locked read is never changed.")
+                % {"label": locked.label_display}
             }
         )
     return locked
@@ -307,17 +316,17 @@ def second_read_adjudicate(
     second_read = _locked(actor, second_read)
     _require_holder(actor, second_read)
     if not second_read.is_being_adjudicated:
-        raise NotPossible("There is nothing to adjudicate yet: give the second read.")
+        raise NotPossible(_("There is nothing to adjudicate yet: give the second read."))
     labels = reader_labels(whole_study(second_read.study))
     errors = {}
     if label not in labels:
-        errors["label"] = "Choose a label from the list."
+        errors["label"] = _("Choose a label from the list.")
     if confidence not in Confidence.values:
-        errors["confidence"] = "Choose how sure you are."
+        errors["confidence"] = _("Choose how sure you are.")
     if not note.strip():
-        errors["note"] = "Write for both readers why you decide so."
+        errors["note"] = _("Write for both readers why you decide so.")
     elif len(note) > 10_000:
-        errors["note"] = "Write at most 10,000 characters."
+        errors["note"] = _("Write at most 10,000 characters.")
     if errors:
         raise ValidationError(errors)
     opinion = _opinion(
@@ -346,10 +355,10 @@ def second_read_cancel(*, actor: User, second_read: SecondRead, reason: str) -> 
     causes = list(second_read.causes.all())
     if any(cause.kind != SecondReadCauseKind.REQUESTED for cause in causes):
         raise NotPossible(
-            "This second read was drawn at random or is required by a rule, and cannot be withdrawn."
+            _("This second read was drawn at random or is required by a rule, and cannot be withdrawn.")
         )
     if any(cause.asked_by_id != actor.pk for cause in causes):
-        raise NotPossible("Somebody else asked for this second read too. Only who asked can withdraw it.")
+        raise NotPossible(_("Somebody else asked for this second read too. Only who asked can withdraw it."))
     reason = reason.strip()
     if not reason or len(reason) > 500:
         raise ValidationError({"reason": _("Write why in 1 to 500 characters.")})
@@ -399,17 +408,20 @@ def _require_independent(actor: User, second_read: SecondRead) -> None:
     """Raises where ``actor`` has read the study before, or has seen the read that a second one is to check."""
     if not second_read.is_open:
         raise Conflict(
-            f"This second read is done: {second_read.get_state_display().lower()}. Reload the page."
+            _("This second read is done: %(state)s. Reload the page.")
+            % {"state": second_read.get_state_display().lower()}
         )
     if not policies.second_reads_open_to(actor).filter(pk=second_read.pk).exists():
         who = (
-            "A third person, who gave neither read, decides."
+            _("A third person, who gave neither read, decides.")
             if second_read.wants_adjudication
-            else ("The second reader is another person, who has not seen the first read.")
+            else (_("The second reader is another person, who has not seen the first read."))
         )
         raise NotPossible(f"You have read this study or seen its read. {who}")
     if second_read.holder_id is not None and second_read.holder_id != actor.pk and second_read.holder:
-        raise Conflict(f"{second_read.holder.display_name} is reading it now. Take another one.")
+        raise Conflict(
+            _("%(person)s is reading it now. Take another one.") % {"person": second_read.holder.display_name}
+        )
 
 
 def _require_holder(actor: User, second_read: SecondRead) -> None:

@@ -9,14 +9,17 @@ from __future__ import annotations
 from allauth.account.adapter import get_adapter
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.models import AuditAction, Study, User
 from diagnosis.services.audit import audit_record
 
-MISSING = "Enter your password to sign: your hospital asks for it."
-WRONG = "This is not your password. Nothing was signed: try again."
-TOO_MANY = "There were too many wrong passwords. Nothing was signed: wait some minutes, then try again."
+MISSING = gettext_lazy("Enter your password to sign: your hospital asks for it.")
+WRONG = gettext_lazy("This is not your password. Nothing was signed: try again.")
+TOO_MANY = gettext_lazy(
+    "There were too many wrong passwords. Nothing was signed: wait some minutes, then try again."
+)
 
 
 def signature_is_asked(study: Study) -> bool:

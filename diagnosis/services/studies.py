@@ -188,7 +188,7 @@ def study_submit(
     _require_waiting(actor, files)
     if any(incoming.site_id != patient.site_id for incoming in files):
         raise NotPossible(
-            "A file and its patient belong to different hospitals. Upload the file again at the right one."
+            _("A file and its patient belong to different hospitals. Upload the file again at the right one.")
         )
     differing = [incoming for incoming in files if patient_differences(patient, incoming.header)]
     if differing and not differences_accepted:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from itertools import islice
 
 from django import template
+from django.conf import settings
 from django.utils import timezone
-from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.formats import date_format, number_format
+from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.utils.translation.trans_real import DjangoTranslation
+from django.views.i18n import JSONCatalog
 
-from diagnosis.models import IncomingFile, Membership, Study, User
+from diagnosis.models import IncomingFile, Membership, Site, Study, User
 from diagnosis.selectors.case_counts import case_counts_of
 from diagnosis.web.chips import Chip
 from diagnosis.web.outcomes import CHIPS, URGENCY, Outcome
@@ -95,7 +101,7 @@ def day(value: dt.date | None) -> SafeString | str:
 @register.filter
 def score(value: float) -> str:
     """A score of the network in 0..1. Not a percentage: people read those as the chance of disease."""
-    return f"{value:.2f}"
+    return number_format(value, 2)
 
 
 @register.filter
@@ -107,6 +113,34 @@ def hundredths(value: float) -> str:
 @register.filter
 def age_at(study: Study) -> int | None:
     return study.patient.age_on(timezone.localdate(study.time))
+
+
+@cache
+def _script_catalogue(language: str) -> SafeString | str:
+    view = JSONCatalog()
+    view.translation = DjangoTranslation(
+        language, domain="djangojs", localedirs=[str(path) for path in settings.LOCALE_PATHS]
+    )
+    texts = view.get_catalog()
+    return json_script(texts, "script-texts") if texts else ""
+
+
+@register.simple_tag
+def script_texts() -> SafeString | str:
+    """What ``frontend/src/texts.ts`` reads: the texts of the scripts in the language of the page, as data that nothing runs."""
+    return _script_catalogue(get_language() or settings.LANGUAGE_CODE)
+
+
+@register.simple_tag
+def clock_note(site: Site) -> SafeString | str:
+    """Said beside times that are typed, where the person's clock is not the hospital's; without that, nothing."""
+    if timezone.get_current_timezone_name() == site.time_zone:
+        return ""
+    return format_html(
+        '<p class="hint">{}</p>',
+        _("You see and type times by your own clock, %(own)s; that of the hospital is %(hospital)s.")
+        % {"own": timezone.get_current_timezone_name(), "hospital": site.time_zone},
+    )
 
 
 @register.simple_tag

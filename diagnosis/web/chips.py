@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext_lazy
 
@@ -19,13 +20,16 @@ from diagnosis.models import (
 )
 from diagnosis.selectors.studies import SecondOpinion, shown_status
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 
 @dataclass(frozen=True, slots=True)
 class Chip:
     """``icon`` is a symbol of the sprite; ``tone`` a class of the style sheet (``chip-<tone>``)."""
 
     icon: str
-    text: str
+    text: StrOrPromise
     tone: str = "neutral"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.models import (
@@ -66,7 +67,11 @@ class ImagePanel:
     @property
     def name(self) -> str:
         """“Image 2, PA”."""
-        return ", ".join(part for part in (f"Image {self.number}", self.image.view_position) if part)
+        return ", ".join(
+            part
+            for part in (_("Image %(number)s") % {"number": self.number}, self.image.view_position)
+            if part
+        )
 
     @property
     def shown_label(self) -> str:

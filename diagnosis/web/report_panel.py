@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -13,13 +14,16 @@ from diagnosis.selectors.reports import SECTION_TITLES, ReadyText, own_draft, re
 from diagnosis.selectors.studies import current_review
 from diagnosis.services.signing import signature_is_asked
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 _ROWS = {"findings": 4}
 
 
 @dataclass(frozen=True, slots=True)
 class SectionField:
     name: str
-    title: str
+    title: StrOrPromise
     text: str
     rows: int
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from diagnosis.models import LabResult, PcrResult, Severity, Study, SymptomNote
 from diagnosis.selectors.cases import onset_before
@@ -144,7 +146,7 @@ def timeline_chart(
         height=TOP + LANE * len(lanes) + 6,
         lanes=lanes,
         ticks=scale.ticks(onset),
-        axis="Days since the first symptoms" if onset else "Dates",
+        axis=_("Days since the first symptoms") if onset else _("Dates"),
         onset_x=scale.x(_midnight(onset)) if onset else None,
         current=now,
         left_out=len(entries) - len(shown),
@@ -207,7 +209,7 @@ def _lanes(
             Mark("current" if study.pk == current_study_id else "study", scale.x(study.time), y())
             for study in facts.studies
         ]
-        lanes.append(Lane("X-ray", y(), marks))
+        lanes.append(Lane(_("X-ray"), y(), marks))
     if facts.results:
         marks = [
             Mark(
@@ -228,9 +230,9 @@ def _lanes(
         if onset:
             start = scale.x(_midnight(onset))
             bars.append((start, max(max(mark.x for mark in marks) - start, 2.0)))
-        lanes.append(Lane("Symptoms", y(), marks, bars))
+        lanes.append(Lane(_("Symptoms"), y(), marks, bars))
     for name, unit, values in (
-        ("Temp.", "°", [(n.noted_at, n.temperature_c) for n in facts.notes]),
+        (_("Temp."), "°", [(n.noted_at, n.temperature_c) for n in facts.notes]),
         ("SpO₂", "%", [(n.noted_at, n.spo2_percent) for n in facts.notes]),
     ):
         measured = sorted((at, value) for at, value in values if value is not None)
@@ -263,12 +265,14 @@ def _measurements(
 
 def _summary(facts: _Facts, onset: dt.date | None) -> str:
     parts = []
-    for count, one, several in (
-        (len(facts.studies), "X-ray", "X-rays"),
-        (len(facts.results), "PCR sample", "PCR samples"),
-        (len(facts.notes), "symptom note", "symptom notes"),
-    ):
-        if count:
-            parts.append(f"{count} {one if count == 1 else several}")
-    since = f", first symptoms on {date_format(onset, 'j F Y')}" if onset else ""
-    return f"{', '.join(parts)}{since}. The list below says each with its time."
+    if count := len(facts.studies):
+        parts.append(ngettext("%(number)s X-ray", "%(number)s X-rays", count) % {"number": count})
+    if count := len(facts.results):
+        parts.append(ngettext("%(number)s PCR sample", "%(number)s PCR samples", count) % {"number": count})
+    if count := len(facts.notes):
+        parts.append(
+            ngettext("%(number)s symptom note", "%(number)s symptom notes", count) % {"number": count}
+        )
+    if onset:
+        parts.append(_("first symptoms on %(date)s") % {"date": date_format(onset, "j F Y")})
+    return _("%(facts)s. The list below says each with its time.") % {"facts": ", ".join(parts)}

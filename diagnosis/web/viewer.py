@@ -10,6 +10,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext as _
 
 from diagnosis.models import Image, Study, User
 from diagnosis.selectors.viewing import Edges, earlier_studies, edges, frame_source
@@ -28,7 +29,11 @@ class ViewerImage:
 
     @property
     def name(self) -> str:
-        return ", ".join(part for part in (f"Image {self.number}", self.image.view_position) if part)
+        return ", ".join(
+            part
+            for part in (_("Image %(number)s") % {"number": self.number}, self.image.view_position)
+            if part
+        )
 
     @property
     def edges(self) -> Edges:

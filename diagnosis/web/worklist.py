@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -38,6 +38,9 @@ from diagnosis.web.chips import Chip
 from diagnosis.web.people import own_memberships
 from diagnosis.web.views.archives import archives_of
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 QUERY = "worklist_query"
 """Where the session keeps what was searched for: names of patients belong neither in an address nor in the log of a proxy."""
 LAST = "worklist_last"
@@ -54,20 +57,20 @@ SORTED = {
     "name": "by the patient's name",
 }
 ANY = {
-    "priority": "Any",
-    "reader": "Anybody",
-    "pcr": "Any",
-    "opinion": "Any",
-    "case": "Any",
+    "priority": gettext_lazy("Any"),
+    "reader": gettext_lazy("Anybody"),
+    "pcr": gettext_lazy("Any"),
+    "opinion": gettext_lazy("Any"),
+    "case": gettext_lazy("Any"),
 }
 NAMES = {
-    "status": "Status",
-    "priority": "Priority",
-    "reader": "Reader",
-    "pcr": "Latest PCR",
-    "opinion": "Second opinion",
-    "case": "Case",
-    "sort": "Order",
+    "status": gettext_lazy("Status"),
+    "priority": gettext_lazy("Priority"),
+    "reader": gettext_lazy("Reader"),
+    "pcr": gettext_lazy("Latest PCR"),
+    "opinion": gettext_lazy("Second opinion"),
+    "case": gettext_lazy("Case"),
+    "sort": gettext_lazy("Order"),
 }
 
 
@@ -76,7 +79,7 @@ class View:
     """One way to look at the list. ``saved_id`` is of one of the person's own."""
 
     key: str
-    name: str
+    name: StrOrPromise
     narrow: WorklistFilter
     saved_id: int | None = None
 
@@ -164,8 +167,8 @@ class Facet:
     """One choice that narrows the list."""
 
     name: str
-    label: str
-    any_label: str
+    label: StrOrPromise
+    any_label: StrOrPromise
     choices: tuple[tuple[str, str], ...]
     value: str
     is_set: bool
@@ -342,5 +345,15 @@ def _facets(narrow: WorklistFilter, memberships: Sequence[Membership]) -> tuple[
         sites: list[Site] = [membership.site for membership in memberships]
         choices = tuple((str(site.pk), site.name) for site in sites)
         chosen_site = str(narrow.site or "")
-        facets.insert(0, Facet("site", "Hospital", "All", choices, chosen_site, is_set=bool(chosen_site)))
+        facets.insert(
+            0,
+            Facet(
+                "site",
+                gettext_lazy("Hospital"),
+                gettext_lazy("All"),
+                choices,
+                chosen_site,
+                is_set=bool(chosen_site),
+            ),
+        )
     return tuple(facets)

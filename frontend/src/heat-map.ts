@@ -2,6 +2,7 @@
 
 import { notice } from "./notices";
 import { showImage, withViewer } from "./viewer";
+import { gettext } from "./texts";
 
 /** Held to see the map for a moment: the key of the viewer, or the button for fingers. */
 let flashed = "";
@@ -22,7 +23,7 @@ export function startHeatMaps(): void {
     flash(isHeld ? id : "");
   });
   document.addEventListener("heat-map-failed", () =>
-    notice("The map of where the network looked could not be loaded. Switch it off and on again."),
+    notice(gettext("The map of where the network looked could not be loaded. Switch it off and on again.")),
   );
   const held = (event: Event): HTMLElement | null => (event.target as Element).closest("[data-heat-map-flash]");
   document.addEventListener("pointerdown", (event) => {

@@ -2,8 +2,9 @@
 
 import { currentNote, Draft, noteIsWritten, type Texts } from "./report/draft";
 import { insert, isBlankSelected, readyText, selectBlank, typedCode } from "./report/ready-texts";
+import { gettext } from "./texts";
 
-const OPEN_BLANK = "There is a blank ___ in the report. Fill it in or take it out, then sign.";
+const OPEN_BLANK = gettext("There is a blank ___ in the report. Fill it in or take it out, then sign.");
 
 const drafts = new WeakMap<HTMLFormElement, Draft>();
 /** What was on screen before the last act that can be taken back. */
@@ -67,7 +68,7 @@ function viewOf(form: HTMLFormElement): ConstructorParameters<typeof Draft>[1] {
   return {
     saved(at) {
       const draft = drafts.get(form);
-      part(form, "saved")!.textContent = at ? `Saved ${at}` : "Nothing is kept of it.";
+      part(form, "saved")!.textContent = at ? gettext("Saved %(moment)s", { moment: at }) : gettext("Nothing is kept of it.");
       part(form, "discard")?.toggleAttribute("hidden", !at || (draft?.isEmpty ?? true));
     },
     problem(sentence, isLogin = false) {
@@ -78,7 +79,7 @@ function viewOf(form: HTMLFormElement): ConstructorParameters<typeof Draft>[1] {
     conflict(texts) {
       const other = part(form, "other")!;
       const names = drafts.get(form)?.fields.map((field) => field.name) ?? [];
-      other.textContent = names.map((name) => texts[name] ?? "").filter(Boolean).join("\n") || "Nothing.";
+      other.textContent = names.map((name) => texts[name] ?? "").filter(Boolean).join("\n") || gettext("Nothing.");
       other.dataset["texts"] = JSON.stringify(texts);
       part(form, "conflict")?.removeAttribute("hidden");
       part(form, "conflict")?.scrollIntoView({ block: "nearest" });
@@ -120,7 +121,7 @@ function replaceCode(
   field: HTMLTextAreaElement,
   typed: NonNullable<ReturnType<typeof typedCode>>,
 ): void {
-  remember(form, "Undo the insertion");
+  remember(form, gettext("Undo the insertion"));
   field.setRangeText("", typed.start, field.selectionStart, "end");
   inserted(form, insert(form, field, typed.ready));
 }
@@ -170,7 +171,7 @@ function onClick(event: MouseEvent): void {
   if (button.matches("[data-ready]")) {
     const field = lastField.get(form) ?? form.querySelector<HTMLTextAreaElement>('textarea[name="findings"], textarea');
     if (!field) return;
-    remember(form, "Undo the insertion");
+    remember(form, gettext("Undo the insertion"));
     inserted(form, insert(form, field, readyText(button)));
   } else if (button.matches("[data-draft-undo]")) {
     show(form, before.get(form) ?? {});
@@ -180,7 +181,7 @@ function onClick(event: MouseEvent): void {
   } else if (button.matches("[data-draft-discard]")) {
     void discard(form, draft);
   } else if (button.matches("[data-draft-take]")) {
-    remember(form, "Undo: back to the text that was here");
+    remember(form, gettext("Undo: back to the text that was here"));
     const texts = JSON.parse(part(form, "other")?.dataset["texts"] ?? "{}") as Texts;
     show(form, texts);
     draft.taken(draft.texts);
@@ -194,7 +195,7 @@ function onClick(event: MouseEvent): void {
 }
 
 async function discard(form: HTMLFormElement, draft: Draft): Promise<void> {
-  remember(form, "Undo: bring the text back");
+  remember(form, gettext("Undo: bring the text back"));
   if (!(await draft.discard())) return;
   // A correction begins with what is signed, every other text with nothing.
   show(form, JSON.parse(form.dataset["begun"] ?? "{}") as Texts);

@@ -3,6 +3,7 @@
 import htmx from "htmx.org";
 import { defineMorph } from "./morph";
 import { notice, sentenceOf, withdraw } from "./notices";
+import { gettext } from "./texts";
 
 interface RequestDetail {
   elt: Element;
@@ -14,10 +15,10 @@ interface RequestDetail {
 }
 
 const SESSION_ENDED =
-  "Your session has ended and nothing was sent. What you typed is still here: copy it, log in again, and send it again.";
-const NO_ANSWER = "The portal does not answer. What you typed is still here: check the network and try again.";
-const NOT_CURRENT = "The portal does not answer: this page is not up to date until it does.";
-const TECHNICAL = "The portal could not do this because of a technical error. Try again; if it happens again, tell an administrator.";
+  gettext("Your session has ended and nothing was sent. What you typed is still here: copy it, log in again, and send it again.");
+const NO_ANSWER = gettext("The portal does not answer. What you typed is still here: check the network and try again.");
+const NOT_CURRENT = gettext("The portal does not answer: this page is not up to date until it does.");
+const TECHNICAL = gettext("The portal could not do this because of a technical error. Try again; if it happens again, tell an administrator.");
 
 /** Answers that are fragments like any other: the form again, with what is wrong. */
 const REFUSALS = new Set([400, 409, 422]);

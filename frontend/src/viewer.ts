@@ -4,6 +4,7 @@ import { notice } from "./notices";
 import { load } from "./viewer/frames";
 import type { ImageEntry } from "./viewer/told";
 import type { Workplace } from "./viewer/workplace";
+import { gettext } from "./texts";
 
 let workplace: Promise<Workplace> | undefined;
 
@@ -33,7 +34,7 @@ export function startViewer(): void {
       return built.show(first);
     },
     (error: unknown) => {
-      notice("The viewer could not be loaded. What is shown is a preview without tools. Reload the page to try again.");
+      notice(gettext("The viewer could not be loaded. What is shown is a preview without tools. Reload the page to try again."));
       throw error;
     },
   );

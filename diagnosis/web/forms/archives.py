@@ -18,13 +18,15 @@ from diagnosis.web.forms.base import DayInput, PortalForm
 
 in_one_line = RegexValidator(
     r"[\x00-\x1f\x7f\\]",
-    "Line breaks, control characters and backslashes are not searched for.",
+    gettext_lazy("Line breaks, control characters and backslashes are not searched for."),
     inverse_match=True,
 )
 
 
 class ArchiveSearchForm(PortalForm):
-    archive = forms.ModelChoiceField(queryset=PacsPeer.objects.none(), empty_label=None)
+    archive = forms.ModelChoiceField(
+        label=gettext_lazy("Archive"), queryset=PacsPeer.objects.none(), empty_label=None
+    )
     patient_id = forms.CharField(
         label=gettext_lazy("Record number"), max_length=64, required=False, validators=[in_one_line]
     )
@@ -35,7 +37,9 @@ class ArchiveSearchForm(PortalForm):
         validators=[in_one_line],
         help_text=gettext_lazy("Family name and given name, such as Example, Ana. The beginning is enough."),
     )
-    accession_number = forms.CharField(max_length=64, required=False, validators=[in_one_line])
+    accession_number = forms.CharField(
+        label=gettext_lazy("Accession number"), max_length=64, required=False, validators=[in_one_line]
+    )
     date_from = forms.DateField(label=gettext_lazy("Taken from"), widget=DayInput, required=False)
     date_to = forms.DateField(label=gettext_lazy("Taken until"), widget=DayInput, required=False)
 

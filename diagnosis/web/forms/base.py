@@ -71,5 +71,9 @@ class PortalForm(forms.Form):
 
 
 def _required(field: forms.Field) -> str:
-    verb = "Choose" if isinstance(field, forms.ChoiceField) else "Enter"
-    return f"{verb} the {str(field.label).lower()}." if field.label else "Fill in this field."
+    if not field.label:
+        return _("Fill in this field.")
+    label = str(field.label).lower()
+    if isinstance(field, forms.ChoiceField):
+        return _("Choose the %(label)s.") % {"label": label}
+    return _("Enter the %(label)s.") % {"label": label}

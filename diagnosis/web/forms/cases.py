@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils.translation import gettext as _
@@ -13,8 +13,11 @@ from diagnosis.models import CommunicationMethod, Confidence
 from diagnosis.services.discrepancies import DECISION_CHOICES
 from diagnosis.web.forms.base import MomentInput, PortalForm
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
-def _note(label: str, *, help_text: str = "") -> forms.CharField:
+
+def _note(label: StrOrPromise, *, help_text: StrOrPromise = "") -> forms.CharField:
     return forms.CharField(
         label=label, required=False, widget=forms.Textarea(attrs={"rows": 2}), help_text=help_text
     )

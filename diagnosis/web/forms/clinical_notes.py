@@ -13,18 +13,20 @@ from diagnosis.web.forms.base import DayInput, MomentInput, NumberField, PortalF
 
 
 class LabResultForm(PortalForm):
-    result = forms.ChoiceField(choices=PcrResult, widget=forms.RadioSelect)
+    result = forms.ChoiceField(label=gettext_lazy("Result"), choices=PcrResult, widget=forms.RadioSelect)
     collected_at = forms.DateTimeField(label=gettext_lazy("Sample collected"), widget=MomentInput)
     received_at = forms.DateTimeField(
         label=gettext_lazy("Result received"), widget=MomentInput, required=False
     )
-    specimen = forms.ChoiceField(choices=Specimen, initial=Specimen.NASOPHARYNGEAL)
+    specimen = forms.ChoiceField(
+        label=gettext_lazy("Specimen"), choices=Specimen, initial=Specimen.NASOPHARYNGEAL
+    )
     ct_value = NumberField(
         label=gettext_lazy("Ct value"),
         required=False,
         help_text=gettext_lazy("Cycle threshold, 1 to 60, where the laboratory gives it."),
     )
-    laboratory = forms.CharField(required=False)
+    laboratory = forms.CharField(label=gettext_lazy("Laboratory"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, auto_id="pcr_%s", **kwargs)

@@ -31,18 +31,24 @@ class ConfirmForm(PortalForm):
     patient = forms.ModelChoiceField(Patient.objects.none(), required=False)
     patient_query = forms.CharField(label=gettext_lazy("Name or record number"), required=False)
     mrn = forms.CharField(label=gettext_lazy("Record number"), required=False)
-    family_name = forms.CharField(required=False, validators=[_no_name_separators])
-    given_name = forms.CharField(required=False, validators=[_no_name_separators])
-    birth_date = forms.DateField(widget=DayInput, required=False)
-    sex = forms.ChoiceField(choices=[("", gettext_lazy("Not known")), *Sex.choices], required=False)
+    family_name = forms.CharField(
+        label=gettext_lazy("Family name"), required=False, validators=[_no_name_separators]
+    )
+    given_name = forms.CharField(
+        label=gettext_lazy("Given name"), required=False, validators=[_no_name_separators]
+    )
+    birth_date = forms.DateField(label=gettext_lazy("Birth date"), widget=DayInput, required=False)
+    sex = forms.ChoiceField(
+        label=gettext_lazy("Sex"), choices=[("", gettext_lazy("Not known")), *Sex.choices], required=False
+    )
     performed_at = forms.DateTimeField(
         label=gettext_lazy("Taken on"),
         widget=MomentInput,
         required=False,
         help_text=gettext_lazy("Left empty, the time of the upload stands for it."),
     )
-    accession_number = forms.CharField(required=False)
-    priority = forms.ChoiceField(choices=Priority, initial=Priority.ROUTINE)
+    accession_number = forms.CharField(label=gettext_lazy("Accession number"), required=False)
+    priority = forms.ChoiceField(label=gettext_lazy("Priority"), choices=Priority, initial=Priority.ROUTINE)
     same_person = forms.BooleanField(
         label=gettext_lazy("I have compared both: this is the same person."), required=False
     )
@@ -71,12 +77,14 @@ class ConfirmForm(PortalForm):
         if values.get("choice") == EXISTING and values.get("patient") is None:
             values["patient"] = self._by_record_number(values.get("patient_query", ""))
             if values["patient"] is None and "patient" not in self.errors:
-                self.add_error("patient", "Choose the patient: search by name or record number and pick one.")
+                self.add_error(
+                    "patient", _("Choose the patient: search by name or record number and pick one.")
+                )
         if values.get("choice") == NEW:
             values["patient"] = None
             if not values.get("mrn") and "mrn" not in self.errors:
                 self.add_error(
-                    "mrn", "Enter the record number: it tells two patients of the same name apart."
+                    "mrn", _("Enter the record number: it tells two patients of the same name apart.")
                 )
         return values
 

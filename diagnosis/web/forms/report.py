@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.http import QueryDict
@@ -14,8 +14,11 @@ from diagnosis.models import OverrideReason, ReportDraft, Review, ReviewKind
 from diagnosis.selectors.reports import SECTION_TITLES
 from diagnosis.web.forms.base import PortalForm
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
-def text_area(label: str, rows: int = 2) -> forms.CharField:
+
+def text_area(label: StrOrPromise, rows: int = 2) -> forms.CharField:
     return forms.CharField(label=label, required=False, widget=forms.Textarea(attrs={"rows": rows}))
 
 

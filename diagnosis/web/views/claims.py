@@ -8,6 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
@@ -124,7 +125,13 @@ def priority(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     except ValidationError as error:
         raise Conflict(" ".join(error.messages)) from error
     name = Priority(wanted).label.lower()
-    done = Undo.of(f"The study is {name} now.", "web:priority", study.pk, priority=seen, seen=wanted)
+    done = Undo.of(
+        _("The study is %(priority)s now.") % {"priority": name},
+        "web:priority",
+        study.pk,
+        priority=seen,
+        seen=wanted,
+    )
     return _done(request, done)
 
 
@@ -141,7 +148,9 @@ def reader(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
         if chosen is None:
             raise Http404
     reader_assign(actor=request.user, study=study, reader=chosen)
-    text = f"Assigned to {chosen.display_name}." if chosen else "Assigned to nobody."
+    text = (
+        _("Assigned to %(person)s.") % {"person": chosen.display_name} if chosen else _("Assigned to nobody.")
+    )
     return _done(request, Undo.of(text, "web:reader", study.pk, reader=str(before or "")))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
@@ -14,7 +12,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.i18n import set_language
 
-from diagnosis.models import User
 from diagnosis.services.preferences import preferences_save
 from diagnosis.web.forms.preferences import PreferencesForm
 from diagnosis.web.requests import PersonRequest
@@ -26,7 +23,7 @@ def language(request: HttpRequest) -> HttpResponse:
     """The switch on every page: kept in a cookie, so that the login speaks it too, and with the account of who is logged in."""
     wanted = request.POST.get("language", "")
     if request.user.is_authenticated and wanted in dict(settings.LANGUAGES):
-        preferences_save(actor=cast(User, request.user), language=wanted)
+        preferences_save(actor=request.user, language=wanted)
     return set_language(request)
 
 
@@ -49,7 +46,7 @@ def preferences(request: PersonRequest) -> HttpResponse:
             request.user.language,
             max_age=settings.LANGUAGE_COOKIE_AGE,
             secure=settings.LANGUAGE_COOKIE_SECURE,
-            samesite=settings.LANGUAGE_COOKIE_SAMESITE,
+            samesite="Lax",
         )
     else:
         response.delete_cookie(settings.LANGUAGE_COOKIE_NAME)

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponse, JsonResponse, QueryDict
 from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from diagnosis import policies
@@ -33,7 +34,7 @@ from diagnosis.web.params import row_number, uuids
 from diagnosis.web.report_panel import report_editor, saved_words
 from diagnosis.web.requests import PersonRequest
 
-SOMEBODY_ELSE = (
+SOMEBODY_ELSE = gettext_lazy(
     "Somebody else has logged in in this browser. Nothing was saved: copy what you typed, log in yourself and "
     "reload the page."
 )

@@ -107,7 +107,7 @@ def _receive(user: User, site: Site, file: UploadedFile) -> Receipt:
 def _row(request: PersonRequest, receipts: Sequence[Receipt]) -> HttpResponse:
     if len(receipts) != 1:
         return HttpResponse(
-            "No file arrived. Choose it again.", status=400, content_type="text/plain; charset=utf-8"
+            _("No file arrived. Choose it again."), status=400, content_type="text/plain; charset=utf-8"
         )
     [receipt] = receipts
     response = render(

@@ -94,7 +94,10 @@ def view_save(request: PersonRequest) -> HttpResponse:
 def view_delete(request: PersonRequest, view_id: int) -> HttpResponse:
     saved = get_object_or_404(SavedFilter, pk=view_id, user=request.user, deleted_at__isnull=True)
     filter_delete(actor=request.user, saved=saved)
-    undo_keep(request.session, Undo.of(f"The view “{saved.name}” is deleted.", "web:view_restore", view_id))
+    undo_keep(
+        request.session,
+        Undo.of(_("The view “%(name)s” is deleted.") % {"name": saved.name}, "web:view_restore", view_id),
+    )
     return redirect("web:home")
 
 

@@ -1,5 +1,7 @@
 /** A draft on its way to the portal: one save after the other, each for the version that the last one gave. */
 
+import { gettext } from "../texts";
+
 const DEBOUNCE_MS = 700;
 const RETRY_MS = 5_000;
 
@@ -26,10 +28,10 @@ export interface View {
   settled(): void;
 }
 
-const SESSION_ENDED = "Your session has ended. What you typed is still here, but not saved: log in, and it is saved by itself.";
-const NO_ANSWER = "Not saved: the portal does not answer. It is tried again by itself, and what you typed is still here.";
-const TECHNICAL = "Not saved, because of a technical error. What you typed is still here: copy it, then reload the page.";
-const SOMEBODY_ELSE = "Somebody else has logged in in this browser. What you typed is not saved: copy it before you leave this page.";
+const SESSION_ENDED = gettext("Your session has ended. What you typed is still here, but not saved: log in, and it is saved by itself.");
+const NO_ANSWER = gettext("Not saved: the portal does not answer. It is tried again by itself, and what you typed is still here.");
+const TECHNICAL = gettext("Not saved, because of a technical error. What you typed is still here: copy it, then reload the page.");
+const SOMEBODY_ELSE = gettext("Somebody else has logged in in this browser. What you typed is not saved: copy it before you leave this page.");
 
 export class Draft {
   readonly form: HTMLFormElement;

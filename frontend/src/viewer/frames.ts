@@ -2,6 +2,7 @@
 
 import type { DecodeAnswer, DecodeTask } from "./decode.worker";
 import type { Decoded, ImageEntry, Viewing } from "./told";
+import { gettext } from "../texts";
 
 export interface LoadedImage {
   entry: ImageEntry;
@@ -12,8 +13,8 @@ export interface LoadedImage {
 /** The image cannot be shown; the text is for the person at the screen. */
 export class NotShown extends Error {}
 
-const SESSION_ENDED = "Your session has ended: log in again to see the image itself. What is shown is its preview.";
-const NOT_LOADED = "The image itself could not be loaded. What is shown is its preview, without tools. Reload the page to try again.";
+const SESSION_ENDED = gettext("Your session has ended: log in again to see the image itself. What is shown is its preview.");
+const NOT_LOADED = gettext("The image itself could not be loaded. What is shown is its preview, without tools. Reload the page to try again.");
 
 /** So many stay decoded: the current image, its prior, and the others of a study that one looks at in turn. */
 const KEPT = 6;

@@ -1,6 +1,7 @@
 /** Where a point of the image is on the screen, and what lies at its edges. */
 
 import type { Edge, Edges, Spacing } from "./told";
+import { gettext } from "../texts";
 
 export interface Point {
   x: number;
@@ -154,16 +155,16 @@ export function knowsSides(edges: Edges): boolean {
 }
 
 const MEANS: Record<Spacing["kind"], string> = {
-  detector: "mm at the detector",
-  calibrated: "mm, calibrated",
-  unstated: "mm, as the file says",
+  detector: gettext("mm at the detector"),
+  calibrated: gettext("mm, calibrated"),
+  unstated: gettext("mm, as the file says"),
 };
 
 /** The length between two points of the image, in words: in mm where the file says how far its pixels lie apart. */
 export function lengthInWords(from: Point, to: Point, spacing: Spacing | null): string {
   const across = to.x - from.x;
   const down = to.y - from.y;
-  if (!spacing) return `${Math.round(Math.hypot(across, down))} px, uncalibrated`;
+  if (!spacing) return gettext("%(length)s px, uncalibrated", { length: Math.round(Math.hypot(across, down)) });
   const mm = Math.hypot(across * spacing.betweenColumns, down * spacing.betweenRows);
   return `${mm.toFixed(1)} ${MEANS[spacing.kind]}`;
 }

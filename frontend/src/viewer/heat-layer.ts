@@ -1,6 +1,7 @@
 /** The map of where the network looked, laid over an image. It exists only after the page was given its controls. */
 
 import type { Affine } from "./geometry";
+import { gettext } from "../texts";
 
 export interface HeatMap {
   address: string;
@@ -30,7 +31,7 @@ export class HeatLayer {
       this.picture?.remove();
       this.picture = new Image();
       this.picture.className = "heat";
-      this.picture.alt = "Coloured overlay: where the network looked";
+      this.picture.alt = gettext("Coloured overlay: where the network looked");
       this.picture.draggable = false;
       this.picture.dataset["heatMap"] = "";
       this.picture.addEventListener("load", () => this.place());
@@ -46,7 +47,7 @@ export class HeatLayer {
       this.caption.className = "heat-caption";
       this.frame.querySelector("[data-words]")!.append(this.caption);
     }
-    this.caption.textContent = `Where the network looked: ${map.caption}`;
+    this.caption.textContent = gettext("Where the network looked: %(model)s", { model: map.caption });
     this.place();
   }
 

@@ -2,6 +2,7 @@
 
 import type { LoadedImage } from "./frames";
 import type { Decoded, Viewing, Window } from "./told";
+import { gettext } from "../texts";
 
 export interface Preset extends Window {
   name: string;
@@ -40,7 +41,7 @@ function unitsOf({ slope, intercept }: Viewing, low: number, high: number): Wind
 /** The file's windows by their names, and some that follow from how the image's greys are spread. */
 export function presetsOf({ viewing, decoded }: LoadedImage): Preset[] {
   const of_file = viewing.windows.slice(1).map((window, index) => ({
-    name: window.explanation || `Window ${index + 2} of the file`,
+    name: window.explanation || gettext("Window %(number)s of the file", { number: index + 2 }),
     low: window.low,
     high: window.high,
   }));
@@ -54,12 +55,12 @@ export function presetsOf({ viewing, decoded }: LoadedImage): Preset[] {
   const share = (name: string, from: number, to: number): Preset =>
     risesToWhite ? between(name, from, to) : between(name, 1 - to, 1 - from);
   return [
-    { name: viewing.windows[0]?.explanation ? `Default (${viewing.windows[0].explanation})` : "Default", ...firstWindow(viewing, decoded) },
+    { name: viewing.windows[0]?.explanation ? `${gettext("Default")} (${viewing.windows[0].explanation})` : gettext("Default"), ...firstWindow(viewing, decoded) },
     ...of_file,
-    share("Lungs: the darker half", 0.01, 0.6),
-    share("Bones, mediastinum: the brighter half", 0.4, 0.995),
-    share("More contrast", 0.1, 0.9),
-    { name: "Everything", ...unitsOf(viewing, decoded.low, decoded.high) },
+    share(gettext("Lungs: the darker half"), 0.01, 0.6),
+    share(gettext("Bones, mediastinum: the brighter half"), 0.4, 0.995),
+    share(gettext("More contrast"), 0.1, 0.9),
+    { name: gettext("Everything"), ...unitsOf(viewing, decoded.low, decoded.high) },
   ];
 }
 

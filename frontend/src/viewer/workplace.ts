@@ -22,6 +22,7 @@ import { Measures } from "./measures";
 import { Pane } from "./pane";
 import type { ImageEntry } from "./told";
 import { changeFrom, changed, dragged, inWords, presetsOf, type Preset } from "./windows";
+import { gettext } from "../texts";
 
 type Tool = "window" | "pan" | "zoom" | "measure" | "magnify";
 
@@ -152,10 +153,10 @@ export class Workplace {
     frame.dataset["image"] = id;
     const film = frame.querySelector<HTMLImageElement>("[data-film]")!;
     if (film.getAttribute("src") !== entry.preview) film.src = entry.preview;
-    film.alt = `Chest X-ray, ${entry.name}, ${entry.day}`;
+    film.alt = gettext("Chest X-ray, %(name)s", { name: `${entry.name}, ${entry.day}` });
     film.hidden = false;
     frame.querySelector("[data-pane-title]")!.textContent = this.isComparing ? `${this.titleOf(place)} ${entry.day}, ${entry.name}` : entry.name;
-    frame.setAttribute("aria-label", `${this.titleOf(place)} ${entry.name}, ${entry.day}. Press ? for the keys.`);
+    frame.setAttribute("aria-label", gettext("%(name)s. Press ? for the keys.", { name: `${this.titleOf(place)} ${entry.name}, ${entry.day}` }));
     this.showEdges(place);
     place.measures.clear();
     place.magnifier.hide();
@@ -177,13 +178,13 @@ export class Workplace {
       if (place.pane.wanted !== id) return;
       place.pane.wanted = "";
       frame.dataset["state"] = "failed";
-      this.say(frame, error instanceof NotShown ? error.message : "The image cannot be drawn by this browser. What is shown is its preview, without tools.");
+      this.say(frame, error instanceof NotShown ? error.message : gettext("The image cannot be drawn by this browser. What is shown is its preview, without tools."));
       if (!(error instanceof NotShown)) throw error;
     }
   }
 
   private titleOf(place: Place): string {
-    return place === this.current ? "Current" : "Earlier";
+    return place === this.current ? gettext("Current") : gettext("Earlier");
   }
 
   private say(frame: HTMLElement, text: string): void {
@@ -222,10 +223,10 @@ export class Workplace {
   private showReadout({ frame, pane }: Place): void {
     if (!pane.look) return;
     const percent = Math.round(100 * pane.scale);
-    const readout = `${inWords(pane.look.window)}${pane.look.isInverted ? ", inverted" : ""} · ${percent} %`;
+    const readout = `${inWords(pane.look.window)}${pane.look.isInverted ? gettext(", inverted") : ""} · ${percent} %`;
     frame.querySelector("[data-readout]")!.textContent = readout;
     if (pane !== this.active.pane) return;
-    this.part("zoom-level").textContent = Math.abs(pane.look.placement.zoom - 1) < 0.005 ? "Fit" : `${percent} %`;
+    this.part("zoom-level").textContent = Math.abs(pane.look.placement.zoom - 1) < 0.005 ? gettext("Fit") : `${percent} %`;
     for (const [name, isOn] of [
       ["invert", pane.look.isInverted],
       ["flip-left-right", pane.look.placement.flippedLeftRight],
@@ -340,7 +341,7 @@ export class Workplace {
   private showPresets(): void {
     const select = this.part<HTMLSelectElement>("preset");
     const options = this.active.presets.map(({ name }, index) => new Option(name, String(index)));
-    const own = new Option("Own window", "");
+    const own = new Option(gettext("Own window"), "");
     own.hidden = true;
     select.replaceChildren(own, ...options);
     const now = this.active.pane.look?.window;
@@ -419,7 +420,7 @@ export class Workplace {
   private measured(place: Place): void {
     const words = place.measures.inWords;
     this.part("do=remove-lengths").hidden = !this.places.some(({ measures }) => measures.count);
-    this.part("lengths").textContent = words.map((length, index) => `Length ${index + 1}: ${length}.`).join(" ");
+    this.part("lengths").textContent = words.map((length, index) => gettext("Length %(number)s: %(length)s.", { number: index + 1, length })).join(" ");
   }
 
   // The earlier images beside
@@ -434,7 +435,7 @@ export class Workplace {
     const current = this.entries.get(this.current.pane.wanted);
     if (current) {
       this.current.frame.querySelector("[data-pane-title]")!.textContent = id
-        ? `Current ${current.day}, ${current.name}`
+        ? `${gettext("Current")} ${current.day}, ${current.name}`
         : current.name;
     }
     if (!id) {
@@ -509,55 +510,55 @@ export class Workplace {
       act: this.acts[name]!,
     });
     return [
-      tool("w", "window", "Window and level: drag"),
-      tool("p", "pan", "Move: drag"),
-      tool("z", "zoom", "Zoom: drag up or down"),
-      tool("d", "measure", "Measure a distance: drag, or Enter, Shift with the arrows, Enter"),
-      tool("m", "magnify", "Magnifying glass"),
-      act(["+", "="], "+", "zoom-in", "Zoom in"),
-      act(["-"], "−", "zoom-out", "Zoom out"),
-      act(["f", "0"], "F", "fit", "Fit to the window"),
-      act(["o"], "O", "actual-size", "One pixel of the image on one of the screen"),
-      act(["i"], "I", "invert", "Invert"),
-      act(["r"], "R", "rotate-right", "Rotate to the right"),
-      act(["l"], "L", "rotate-left", "Rotate to the left"),
-      act(["h"], "H", "flip-left-right", "Flip left and right"),
-      act(["v"], "V", "flip-up-down", "Flip top and bottom"),
-      act([" "], "Space", "reset", "Reset: window, zoom, rotation, flips"),
+      tool("w", "window", gettext("Window and level: drag")),
+      tool("p", "pan", gettext("Move: drag")),
+      tool("z", "zoom", gettext("Zoom: drag up or down")),
+      tool("d", "measure", gettext("Measure a distance: drag, or Enter, Shift with the arrows, Enter")),
+      tool("m", "magnify", gettext("Magnifying glass")),
+      act(["+", "="], "+", "zoom-in", gettext("Zoom in")),
+      act(["-"], "−", "zoom-out", gettext("Zoom out")),
+      act(["f", "0"], "F", "fit", gettext("Fit to the window")),
+      act(["o"], "O", "actual-size", gettext("One pixel of the image on one of the screen")),
+      act(["i"], "I", "invert", gettext("Invert")),
+      act(["r"], "R", "rotate-right", gettext("Rotate to the right")),
+      act(["l"], "L", "rotate-left", gettext("Rotate to the left")),
+      act(["h"], "H", "flip-left-right", gettext("Flip left and right")),
+      act(["v"], "V", "flip-up-down", gettext("Flip top and bottom")),
+      act([" "], gettext("Space"), "reset", gettext("Reset: window, zoom, rotation, flips")),
       ...[1, 2, 3, 4, 5, 6].map((number) => ({
         keys: [String(number)],
         shown: String(number),
-        does: number === 1 ? "Default window" : `Window ${number} of the list`,
+        does: number === 1 ? gettext("Default window") : gettext("Window %(number)s of the list", { number }),
         act: () => this.setPreset(number - 1),
       })),
       {
         keys: ["shift+arrowleft", "shift+arrowright", "shift+arrowup", "shift+arrowdown"],
         shown: "Shift ↔ ↕",
-        does: "Use the tool that is on, without a mouse",
+        does: gettext("Use the tool that is on, without a mouse"),
         act: () => {
           this.active.frame.focus();
         },
       },
-      { keys: ["arrowdown"], shown: "↓", does: "Next image of the study", act: () => this.step(1) },
-      { keys: ["arrowup"], shown: "↑", does: "Previous image of the study", act: () => this.step(-1) },
-      { keys: ["arrowright"], shown: "→", does: "Next case", act: () => followCase("next") },
-      { keys: ["arrowleft"], shown: "←", does: "Previous case", act: () => followCase("previous") },
-      { keys: ["c"], shown: "C", does: "Earlier image beside, or not", act: () => this.toggleCompare() },
+      { keys: ["arrowdown"], shown: "↓", does: gettext("Next image of the study"), act: () => this.step(1) },
+      { keys: ["arrowup"], shown: "↑", does: gettext("Previous image of the study"), act: () => this.step(-1) },
+      { keys: ["arrowright"], shown: "→", does: gettext("Next case"), act: () => followCase("next") },
+      { keys: ["arrowleft"], shown: "←", does: gettext("Previous case"), act: () => followCase("previous") },
+      { keys: ["c"], shown: "C", does: gettext("Earlier image beside, or not"), act: () => this.toggleCompare() },
       {
         keys: ["a"],
         shown: "A",
-        does: "While held: where the network looked, once you may see it",
+        does: gettext("While held: where the network looked, once you may see it"),
         act: () => this.flash(true),
         release: () => this.flash(false),
       },
       {
         keys: ["delete", "backspace"],
-        shown: "Delete",
-        does: "Remove the last length",
+        shown: gettext("Delete"),
+        does: gettext("Remove the last length"),
         act: () => this.active.measures.removeLast(),
       },
-      { keys: ["escape"], shown: "Esc", does: "Leave the tool", act: () => this.setTool("window") },
-      { keys: ["?"], shown: "?", does: "This list", act: this.acts["keys"]! },
+      { keys: ["escape"], shown: "Esc", does: gettext("Leave the tool"), act: () => this.setTool("window") },
+      { keys: ["?"], shown: "?", does: gettext("This list"), act: this.acts["keys"]! },
     ];
   }
 
