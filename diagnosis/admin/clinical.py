@@ -222,7 +222,13 @@ class RefusalFilter(admin.AllValuesFieldListFilter):
 class PredictionAdmin(ClinicalAdmin):
     study_path = "image__study__"
     list_display = ("patient", "status", "label_text", "model_version", "requested_at", "finished_at", "site")
-    list_filter = (AuditedSiteFilter, "status", UnsureFilter, ("refusal_code", RefusalFilter), "model_version")
+    list_filter = (
+        AuditedSiteFilter,
+        "status",
+        UnsureFilter,
+        ("refusal_code", RefusalFilter),
+        "model_version",
+    )
     list_select_related = ("image__study__patient", "image__site", "model_version")
     date_hierarchy = "requested_at"
     search_fields = ("image__study__patient__person_name", "image__study__patient__mrn", "=id")

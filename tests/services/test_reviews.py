@@ -231,7 +231,10 @@ def test_an_image_that_comes_later_gets_a_read_that_follows_the_first(radiologis
     study.save()
     second = confirm(second_radiologist, study)
     assert second.follows == first
-    assert current_review(studies_with_opinion(type(study).objects.filter(pk=study.pk), viewer=None).get()) == second
+    assert (
+        current_review(studies_with_opinion(type(study).objects.filter(pk=study.pk), viewer=None).get())
+        == second
+    )
 
 
 @pytest.mark.parametrize("change", ["update", "delete"])

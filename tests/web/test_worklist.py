@@ -261,7 +261,9 @@ def test_a_refresh_shows_nothing_of_another_hospital_and_survives_nonsense(brows
 
 def test_a_refreshed_row_shows_the_state_of_now(browser, doctor, study):
     client = browser(doctor)
-    assert str(StudyStatus.TO_READ.label) in text(client.post(REFRESH, {"study": str(study.pk)}, headers=HTMX))
+    assert str(StudyStatus.TO_READ.label) in text(
+        client.post(REFRESH, {"study": str(study.pk)}, headers=HTMX)
+    )
     type(study).objects.update(status=StudyStatus.READ)
     assert "Read" in text(client.post(REFRESH, {"study": str(study.pk)}, headers=HTMX))
 
