@@ -171,7 +171,7 @@ def test_a_bomb_that_lies_about_its_size_is_read_no_further_than_it_says(setting
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     [file] = read(content)
     assert file.code == "archive_damaged"
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**15  # 32 MB, in KB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
 
 
 MEBIBYTE = 2**20
@@ -228,6 +228,10 @@ def zip_of_zeros(mebibytes: int, files: int = 1) -> bytes:
     return bytes(body + directory + end_64 + locator + end)
 
 
+#: In KB: 128 MB, for the archive itself and what the allocator of a process that ran other tests takes beside it.
+MOST_MEMORY = 2**17
+
+
 def test_an_archive_of_zeros_is_a_real_one():
     for mebibytes, files in ((1, 1), (3, 2)):
         with zipfile.ZipFile(io.BytesIO(zip_of_zeros(mebibytes, files))) as archive:
@@ -247,7 +251,7 @@ def test_ten_gigabytes_of_zeros_are_refused_and_take_neither_memory_nor_time(doc
     assert "expands to more than the limit of 4,096 MB" in receipt.reason
     assert "send it in parts" in receipt.reason
     assert time.process_time() - began < 2
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**15  # 32 MB, in KB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
     assert not Image.objects.exists()
 
 
@@ -261,7 +265,7 @@ def test_ten_gigabytes_of_zeros_that_claim_to_be_few_are_not_unpacked(doctor, si
     [receipt] = receive_all(doctor, site, path)
     assert (receipt.outcome, receipt.code) == (FileOutcome.REFUSED, "archive_damaged")
     assert time.process_time() - began < 2
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**15
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_MEMORY
 
 
 def archived_files_or_code(content: bytes) -> list[str]:
