@@ -17,7 +17,6 @@ from diagnosis.models import (
     Prediction,
     ReportLetterhead,
     Review,
-    ReviewKind,
     Study,
     SymptomNote,
     User,
@@ -269,7 +268,7 @@ def _version(version: Version, zone: dt.tzinfo) -> pdf.Version:
     review = version.review
     return pdf.Version(
         number=version.number,
-        kind=ReviewKind(review.kind).label,
+        kind=review.get_kind_display(),
         who=review.reader.display_name,
         when=_moment(review.signed_at, zone),
         why=review.change_reason,
