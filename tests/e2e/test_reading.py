@@ -268,7 +268,9 @@ def test_what_the_page_asked_before_the_lock_does_not_put_the_form_back(visit, s
 
 
 @pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
-def test_after_the_lock_the_focus_is_at_the_opinion_and_the_page_where_it_was(visit, study, radiologist, phone):
+def test_after_the_lock_the_focus_is_at_the_opinion_and_the_page_where_it_was(
+    visit, study, radiologist, phone
+):
     page = visit(radiologist, phone=phone).go(f"/studies/{study.pk}/")
     choose(page, "Normal")
     button = page.get_by_role("button", name="Lock my read")
