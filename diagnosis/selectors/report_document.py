@@ -18,7 +18,6 @@ from diagnosis.models import (
     Prediction,
     ReportLetterhead,
     Review,
-    ReviewKind,
     Study,
     SymptomNote,
     User,
@@ -272,7 +271,7 @@ def _version(version: Version, zone: dt.tzinfo) -> pdf.Version:
     review = version.review
     return pdf.Version(
         number=version.number,
-        kind=str(ReviewKind(review.kind).label),
+        kind=review.get_kind_display(),
         who=review.reader.display_name,
         when=_moment(review.signed_at, zone),
         why=review.change_reason,

@@ -37,7 +37,7 @@ const callbacks = {
   beforeNodeMorphed: (node: Node, fresh: Node): boolean => !(isControl(node) && isTyped(node)) && !isHeld(node, fresh),
   // A read that somebody else signed meanwhile must not take away what is being written.
   beforeNodeRemoved: (node: Node): boolean =>
-    !(node instanceof Element && (node.matches("[data-keep]") || holdsTypedText(node))),
+    !(node instanceof Element && (node.matches("[data-keep], :has([data-keep])") || holdsTypedText(node))),
   // What a person has opened stays open.
   beforeAttributeUpdated: (name: string, element: Element): boolean =>
     !(name === "open" && element instanceof HTMLDetailsElement),

@@ -3,6 +3,7 @@
 import htmx from "htmx.org";
 import { defineMorph } from "./morph";
 import { notice, sentenceOf, withdraw } from "./notices";
+import { isPoll, startPolls } from "./polls";
 import { gettext } from "./texts";
 
 interface RequestDetail {
@@ -39,6 +40,7 @@ export function startRequests(): void {
   defineMorph();
   document.body.setAttribute("hx-ext", "morph");
 
+  startPolls();
   let isPersonActive = false;
   for (const name of ["keydown", "pointerdown", "wheel", "touchmove"]) {
     document.addEventListener(name, () => (isPersonActive = true), { passive: true });
@@ -83,10 +85,6 @@ export function startRequests(): void {
       withdraw(NO_ANSWER);
     }
   });
-}
-
-function isPoll(element: Element): boolean {
-  return element.matches("[data-poll]");
 }
 
 function on(name: string, listener: (event: Event, detail: RequestDetail) => void): void {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connection
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from diagnosis.models import FirstRead, Prediction, Review, Site, Study, User, append_only
 from tests.e2e.conftest import DESKTOP, PHONE
@@ -198,12 +198,23 @@ def test_a_reader_changes_to_the_opinion_in_one_click_and_both_reads_are_kept(vi
     assert (Review.objects.get().label, FirstRead.objects.get().label) == ("covid19", "normal")
 
 
-def test_the_opinion_that_comes_after_the_lock_is_shown_by_itself(visit, screenshot, study, radiologist):
+def under_analysis() -> Callable[[], None]:
+    """As if the network had not answered yet; what comes back lets it answer."""
     done = Prediction.objects.get()
     kept = {field: getattr(done, field) for field in ("label", "possible_labels", "probabilities")}
     empty = {"label": "", "possible_labels": [], "probabilities": {}}
     Prediction.objects.update(status="running", finished_at=None, **empty)
     Study.objects.update(status="analysing")
+
+    def finish() -> None:
+        Prediction.objects.update(status="done", finished_at=done.finished_at, **kept)
+        Study.objects.update(status="to_read")
+
+    return finish
+
+
+def test_the_opinion_that_comes_after_the_lock_is_shown_by_itself(visit, screenshot, study, radiologist):
+    finish = under_analysis()
     reader = visit(radiologist)
     page = reader.go(f"/studies/{study.pk}/")
     lock(page, "Normal")
@@ -211,10 +222,68 @@ def test_the_opinion_that_comes_after_the_lock_is_shown_by_itself(visit, screens
     expect(page.get_by_text("Sign without the second opinion")).to_be_visible()
     screenshot(page, "read-first-desktop-4-waits")
     assert reader.told() == []
-    Prediction.objects.update(status="done", finished_at=done.finished_at, **kept)
-    Study.objects.update(status="to_read")
+    finish()
     expect(page.locator("#opinion table.scores")).to_contain_text("0.74", timeout=15_000)
     assert FirstRead.objects.get().reveal.seen_predictions[0]["label"] == "covid19"
+
+
+def test_the_opinion_is_asked_for_again_when_the_answer_was_lost(visit, study, radiologist):
+    finish = under_analysis()
+    page = visit(radiologist).go(f"/studies/{study.pk}/")
+    lock(page, "Normal")
+    lost: list[Route] = []
+
+    def lose(route: Route) -> None:
+        lost.append(route)
+        route.fulfill(status=503, body="Busy.")
+
+    page.route("**/reveal/", lose, times=1)
+    finish()
+    expect(page.locator("#opinion table.scores")).to_contain_text("0.74")
+    assert len(lost) == 1
+    assert FirstRead.objects.get().reveal.seen_predictions[0]["label"] == "covid19"
+
+
+def test_what_the_page_asked_before_the_lock_does_not_put_the_form_back(visit, study, radiologist):
+    page = visit(radiologist).go(f"/studies/{study.pk}/")
+    held: list[tuple[Route, APIResponse]] = []
+    page.route("**/live/**", lambda route: held.append((route, route.fetch())), times=1)
+    with page.expect_request("**/live/**"):
+        page.evaluate("document.body.dispatchEvent(new Event('study-changed'))")
+    lock(page, "Normal")
+    expect(page.locator("#opinion table.scores")).to_contain_text("0.74")
+    page.evaluate(
+        """window.cameBack = 0;
+        new MutationObserver(() => (window.cameBack += document.querySelectorAll('#first-read').length))
+            .observe(document.body, {childList: true, subtree: true})"""
+    )
+    ((route, before_the_lock),) = held
+    assert 'id="first-read"' in before_the_lock.text()
+    with page.expect_event("requestfinished", lambda request: "/live/" in request.url):
+        route.fulfill(response=before_the_lock)
+    with page.expect_response("**/live/**"):  # The next one: the earlier one is dealt with by then.
+        page.evaluate("document.body.dispatchEvent(new Event('study-changed'))")
+    assert page.evaluate("window.cameBack") == 0
+    expect(page.locator("#opinion table.scores")).to_contain_text("0.74")
+
+
+@pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
+def test_after_the_lock_the_focus_is_at_the_opinion_and_the_page_where_it_was(
+    visit, study, radiologist, phone
+):
+    page = visit(radiologist, phone=phone).go(f"/studies/{study.pk}/")
+    choose(page, "Normal")
+    button = page.get_by_role("button", name="Lock my read")
+    button.focus()
+    button.scroll_into_view_if_needed()
+    before = page.evaluate("window.scrollY")
+    if phone:
+        assert before > 0
+    page.keyboard.press("Enter")
+    expect(page.locator("#opinion table.scores")).to_contain_text("0.74")
+    expect(page.locator("#opinion-title")).to_be_focused()
+    expect(page.locator("#opinion-said")).to_have_text("COVID-19")
+    assert page.evaluate("window.scrollY") == before
 
 
 def test_who_need_not_wait_signs_without_the_opinion(visit, study, radiologist):

@@ -98,8 +98,11 @@ _MESSAGES = re.compile(r'<ul class="messagelist">.*?</ul>', re.S)
 _EACH_TIME_NEW = (
     re.compile(r'(name="csrfmiddlewaretoken" value=")[^"]*'),
     re.compile(r'("X-CSRFToken": ")[^"]*'),
+    re.compile(r'("csrf": ")[^"]*'),
     re.compile(r'(boundary="?)[0-9a-f.=]+'),
     re.compile(r"(--)[0-9a-f]{32,}"),
+    # The second of the answer; how long it may be kept is in Cache-Control too, which is compared.
+    re.compile(r"(?m)^(Expires: ).*"),
 )
 
 

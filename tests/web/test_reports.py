@@ -3,9 +3,10 @@
 import pytest
 from django.urls import reverse
 
-from diagnosis.models import AuditEvent, ReportDraft, Review, Site
+from diagnosis.models import AuditEvent, ReportDraft, Review, SecondRead, Site
+from diagnosis.policies import may_see_ai
 from diagnosis.selectors.studies import second_opinion
-from tests.factories import PASSWORD, ReportTextFactory, ReviewFactory
+from tests.factories import PASSWORD, ImageFactory, ReportTextFactory, ReviewFactory
 from tests.web.conftest import HTMX
 from tests.web.pages import filled_in, html, text
 
@@ -217,6 +218,19 @@ def test_a_correction_tells_word_by_word_what_changed_and_why(browser, radiologi
     )
     assert '<ins><span class="visually-hidden"> Added: </span>right<span' in html(response)
     assert "Pneumonia" not in text(response).split("Version 1")[0].split("What changed")[1]
+
+
+@pytest.mark.parametrize("seen", [[], [{"prediction": "", "label": "covid19"}]], ids=["silent", "spoke"])
+def test_the_form_of_a_correction_does_not_tell_an_adjudicator_whether_the_network_spoke(
+    browser, patient, radiologist, second_radiologist, seen
+):
+    signed = ReviewFactory(study__patient=patient, reader=radiologist, seen_predictions=seen)
+    ImageFactory(study=signed.study)
+    SecondRead.objects.create(study=signed.study, review=signed, state="to_adjudicate", cause_rank=0)
+    Site.objects.update(reading_protocol="read-first")
+    assert not may_see_ai(second_radiologist, signed.study)
+    page = html(browser(second_radiologist).get(report_of(signed)))
+    assert '<select name="reason"' in page
 
 
 def test_what_is_missing_is_said_and_what_was_typed_stays(browser, radiologist, signed):

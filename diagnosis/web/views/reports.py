@@ -219,7 +219,9 @@ def _forms(
         "kept": draft if draft and draft.has_text and not (adds.draft or corrects.draft) else None,
         "asks_password": signature_is_asked(study),
         "begun": json.dumps(as_signed(newest)),
-        "asks_reason": any(seen["label"] for seen in newest.seen_predictions),
+        # A form that asked only where the network had said something would tell those who are to read without it.
+        "asks_reason": not policies.may_see_ai(request.user, study)
+        or any(seen["label"] for seen in newest.seen_predictions),
         "addendum_form": bound
         if isinstance(bound, AddendumForm)
         else AddendumForm(initial=_texts(adds.draft)),
