@@ -101,7 +101,7 @@ def day(value: dt.date | None) -> SafeString | str:
 @register.filter
 def score(value: float) -> str:
     """A score of the network in 0..1. Not a percentage: people read those as the chance of disease."""
-    return number_format(value, 2)
+    return number_format(f"{value:.2f}", 2)  # It cuts off what is beyond, and does not round.
 
 
 @register.filter

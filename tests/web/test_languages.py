@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import translation
 
 from diagnosis.services.preferences import preferences_save
+from diagnosis.templatetags.portal import score
 from tests.harness.binaries import require
 from tests.web.pages import html, text
 
@@ -208,3 +209,11 @@ def test_what_is_no_language_and_no_zone_is_not_kept(browser, radiologist, wrong
     assert response.status_code == 422
     radiologist.refresh_from_db()
     assert (radiologist.language, radiologist.time_zone) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", ["0.74", "1.00", "0.00"]), ("es", ["0,74", "1,00", "0,00"])]
+)
+def test_a_score_is_rounded_and_not_cut_off_in_every_language(language, said):
+    with translation.override(language):
+        assert [score(value) for value in (0.7391, 0.9951, 0.0049)] == said
