@@ -12,7 +12,7 @@ import diagnosis.models.report_text
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0005_cases"),
+        ("diagnosis", "0006_cases"),
     ]
 
     operations = [

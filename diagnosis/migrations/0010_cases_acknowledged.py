@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0008_worklist_facts"),
+        ("diagnosis", "0009_worklist_facts"),
     ]
 
     operations = [

@@ -12,7 +12,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0004_reading"),
+        ("diagnosis", "0005_reading"),
     ]
 
     operations = [

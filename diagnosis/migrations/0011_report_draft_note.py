@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0009_cases_acknowledged"),
+        ("diagnosis", "0010_cases_acknowledged"),
     ]
 
     operations = [

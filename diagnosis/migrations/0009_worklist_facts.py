@@ -30,6 +30,6 @@ def fill(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diagnosis", "0007_worklist")]
+    dependencies = [("diagnosis", "0008_worklist")]
 
     operations = [migrations.RunPython(fill, migrations.RunPython.noop)]

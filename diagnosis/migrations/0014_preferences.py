@@ -7,7 +7,7 @@ import diagnosis.models.site
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0012_signed_decision"),
+        ("diagnosis", "0013_signed_decision"),
     ]
 
     operations = [

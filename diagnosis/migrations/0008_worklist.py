@@ -13,7 +13,7 @@ import diagnosis.models.search_key
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0006_report"),
+        ("diagnosis", "0007_report"),
     ]
 
     operations = [

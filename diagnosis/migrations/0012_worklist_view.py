@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0010_report_draft_note"),
+        ("diagnosis", "0011_report_draft_note"),
     ]
 
     operations = [

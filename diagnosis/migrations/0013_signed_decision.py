@@ -13,7 +13,7 @@ def fill(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0011_worklist_view"),
+        ("diagnosis", "0012_worklist_view"),
     ]
 
     operations = [
