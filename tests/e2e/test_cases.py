@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.core import mail
-from django.db import OperationalError, connection
 from django.utils import timezone
 from playwright.sync_api import Browser, Page, Response, expect
 
@@ -26,7 +25,6 @@ from diagnosis.models import (
     SecondReadOpinion,
     Study,
     User,
-    append_only,
 )
 from diagnosis.services.accounts import membership_set, system_user
 from diagnosis.services.critical_results import critical_mail_send, critical_results_escalate
@@ -42,24 +40,8 @@ from tests.factories import (
     SymptomNoteFactory,
     UserFactory,
 )
-from tests.harness.portal import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live_server")]
-
-
-@pytest.fixture
-def emptied_afterwards(transactional_db: None) -> Iterator[None]:
-    """The guards would refuse to empty the tables; they come back when the emptied database is set up again."""
-    yield
-    until(_guards_are_gone, "the server has answered what the closed pages last asked for")
-
-
-def _guards_are_gone() -> bool:
-    try:
-        append_only.uninstall(connection)
-    except OperationalError:  # A page that is closed while it asks leaves the answer to be read to its end.
-        return False
-    return True
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from django.db import connection
 from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
-from diagnosis.models import FirstRead, Prediction, Review, Site, Study, User, append_only
+from diagnosis.models import FirstRead, Prediction, Review, Site, Study, User
 from tests.e2e.conftest import DESKTOP, PHONE
 from tests.e2e.test_main_job import has_no_sideways_scrolling
 from tests.factories import (
@@ -30,13 +29,6 @@ expect.set_options(timeout=15_000)
 PROBABILITIES = {"covid19": 0.7391, "viral_pneumonia": 0.1682, "normal": 0.0927}
 #: The scores as programs and as people read them, the addresses of maps and opinions, and the model that answered.
 TOLD = ("0.7391", "0.1682", "0.0927", "0.74", "0.17", "heat-map/", "/predictions/", "canary-net")
-
-
-@pytest.fixture
-def emptied_afterwards(transactional_db: None) -> Iterator[None]:
-    """The guards would refuse to empty the tables; they come back when the emptied database is set up again."""
-    yield
-    append_only.uninstall(connection)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.test_cases import emptied_afterwards, study, visit  # noqa: F401  Fixtures.
+from tests.e2e.test_cases import study, visit  # noqa: F401  Fixtures.
 from tests.e2e.test_main_job import has_no_sideways_scrolling
 from tests.factories import ReportTextFactory
 

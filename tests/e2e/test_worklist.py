@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from diagnosis.models import AuditEvent, Claim, SavedFilter, Study
 from diagnosis.services.claims import claim_take
 from tests.e2e.conftest import PHONE
-from tests.e2e.test_cases import emptied_afterwards, visit  # noqa: F401  Fixtures.
+from tests.e2e.test_cases import visit  # noqa: F401  A fixture.
 from tests.factories import (
     ImageFactory,
     LabResultFactory,
@@ -30,7 +30,7 @@ NAMES = ("Alba^Ana", "Berg^Bo", "Costa^Carla", "Dubois^Diane", "Evans^Ed", "Fuch
 
 
 @pytest.fixture
-def studies(emptied_afterwards, site, doctor) -> list[Study]:  # noqa: F811
+def studies(emptied_afterwards, site, doctor) -> list[Study]:
     """Six to read, in the order of their names; the first is the most urgent one."""
     made = []
     for name, priority in zip(NAMES, PRIORITIES, strict=True):
