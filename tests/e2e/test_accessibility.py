@@ -24,7 +24,6 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from diagnosis.models import HeldFile, OutboxMessage, PacsPeer, Study, User
 from tests.case_records import case_records
 from tests.e2e.conftest import DESKTOP, PHONE, ROOT
-from tests.e2e.test_cases import emptied_afterwards  # noqa: F401  A fixture.
 from tests.factories import (
     FirstReadFactory,
     HeldFileFactory,
@@ -183,7 +182,7 @@ class Hospital:
 
 
 @pytest.fixture
-def hospital(emptied_afterwards, site, doctor, radiologist, admin, outsider) -> Hospital:  # noqa: F811
+def hospital(emptied_afterwards, site, doctor, radiologist, admin, outsider) -> Hospital:
     """One record of everything that a page can show."""
     now = timezone.now()
     patient = PatientFactory(

@@ -66,8 +66,6 @@ def test_one_of_two_wins_and_the_other_is_told_and_keeps_what_was_typed(portal, 
         f"Your reading: Normal\nNote: Typed by {loser}."
     )
     # The read contradicts the PCR, so the loser may read second, and the page hides the decision: not what was typed.
-    for _ in range(2):
-        with pages[loser].expect_response("**/live/**"):
-            pass
+    pages[loser].wait_for_load_state("networkidle")
     expect(decision.locator("#kept-note-text")).to_be_visible()
     screenshot(pages[loser], "read-race-loser")
