@@ -13,6 +13,10 @@ RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: --requirement requirements.txt
 
 FROM python:3.11-slim
+# Names of patients in every script, in the PDF of a report.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends fonts-noto-core fonts-noto-cjk \
+    && rm -rf /var/lib/apt/lists/*
 # The process that reads other people's files owns none of the code and has no shell to offer.
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin portal \
     && install --directory --owner portal --mode 0750 /data

@@ -23,7 +23,7 @@ DEPLOY_CHECK_ENV = CXR_MODE=production ALLOWED_HOSTS=portal.example DATABASE_URL
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test e2e notebook lint format lock clean bench-model bench-intake try-corrupt
+.PHONY: help run test e2e notebook lint format lock clean bench-model bench-intake try-corrupt bench-worklist messages
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ try-corrupt: $(DEV_TOOLS) ## Try on the intake 1,000 damages of each real film, 
 	tar -xzf $(PILLOW)/pillow-*.tar.gz -C $(PILLOW) --strip-components=1 --wildcards '*/Tests/images/*'
 	CXR_PILLOW_TESTS=$(PILLOW)/Tests/images $(BIN)/python -m pytest -n0 tests/intake/pillows_images.py $(ARGS)
 
+bench-worklist: $(DEV_TOOLS) $(BUILT) ## Compare the worklist at 10,000 and 1,000,000 studies: ARGS="--studies 1000 10000"
+	@$(BIN)/python -m benchmarks.worklist $(ARGS)
+
 notebook: $(DEV_TOOLS) ## Run the notebook over all images and keep its outputs: CXR_DATA=/path/to/data
 	$(BIN)/python -m notebooks.run
 
@@ -78,6 +81,15 @@ lock: $(DEV_TOOLS) ## Write requirements*.txt anew from requirements*.in
 
 UV_FLAGS = --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" $(UPGRADE)
+
+messages: $(DEV_TOOLS) ## Collect what the pages say into locale/ and compile the translations; needs gettext
+	$(BIN)/python manage.py makemessages --all --no-obsolete --no-wrap --add-location=file $(NOT_SAID)
+	$(BIN)/python manage.py makemessages --all --no-obsolete --no-wrap --add-location=file --domain djangojs --extension ts $(NOT_SAID)
+	sed -i "/^\"POT-Creation-Date/d" locale/*/LC_MESSAGES/*.po
+	for catalogue in locale/*/LC_MESSAGES/*.po; do msgfmt --check-format -o "$${catalogue%.po}.mo" "$$catalogue"; done
+
+# Where nothing stands that people read on a page.
+NOT_SAID = $(foreach folder,.venv node_modules static var tests benchmarks notebooks ml deploy,--ignore=$(folder))
 
 clean: ## Remove what was installed and built; var/ with the demo's records stays
 	rm -rf $(VENV) frontend/node_modules static/build .mypy_cache .ruff_cache .pytest_cache

@@ -6,6 +6,7 @@ The table in ``docs/operations.md`` lists each with its default; a test holds th
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +46,11 @@ class Environment:
     """``None`` in the embedded mode: the broker is a folder and the cache is files."""
     email: dict[str, Any]
     allowed_hosts: list[str]
+    public_url: str
+    """Without a slash at the end; mails lead to it."""
     csrf_trusted_origins: list[str]
+    dicomweb_origins: list[str]
+    """Where viewers in a browser may come from, besides the portal itself."""
     ssl_redirect: bool
     trusted_proxy_count: int
     session_idle_seconds: int
@@ -100,6 +105,13 @@ def _exact_hosts(value: list[str]) -> None:
         raise ValidationError("Name each host that the portal answers to; '*' is not accepted.")
 
 
+def _exact_origins(value: list[str]) -> None:
+    if not all(_ORIGIN.fullmatch(origin) for origin in value):
+        raise ValidationError(
+            "Name each origin as scheme, host and port, such as https://viewer.example; '*' is not accepted."
+        )
+
+
 def _known_time_zone(value: str) -> None:
     if value not in available_timezones():
         raise ValidationError("It must be a name from the IANA time zone database, such as Europe/Madrid.")
@@ -111,6 +123,7 @@ def _ae_title(value: str) -> None:
         raise ValidationError("It must have 1 to 16 letters, digits or signs, and no backslash.")
 
 
+_ORIGIN = re.compile(r"https?://[\w.-]+(:\d{1,5})?|https?://\[[0-9a-fA-F:]+\](:\d{1,5})?", re.ASCII)
 _MAIL_TO_FILES = {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend"}
 
 
@@ -160,6 +173,12 @@ def _read(env: FileAwareEnv) -> Environment:
         validate=_scheme("submission", "smtp", "console", "file"),
         **no_default_in_production(None),
     )
+    allowed_hosts = env.list(
+        "ALLOWED_HOSTS",
+        subcast=str,
+        validate=_exact_hosts,
+        **no_default_in_production(["localhost", "127.0.0.1", "[::1]"]),
+    )
     analysis_time_limit = env.int("CXR_ANALYSIS_TIME_LIMIT", 120, validate=Range(min=10, max=3600))
     session_idle_seconds = env.int("CXR_SESSION_IDLE_SECONDS", 900, validate=Range(min=60))
     return Environment(
@@ -176,13 +195,14 @@ def _read(env: FileAwareEnv) -> Environment:
             "REDIS_URL", validate=_scheme("redis", "rediss", "unix"), **no_default_in_production(None)
         ),
         email=dj_email_url.parse(email_url) if email_url else _MAIL_TO_FILES,
-        allowed_hosts=env.list(
-            "ALLOWED_HOSTS",
-            subcast=str,
-            validate=_exact_hosts,
-            **no_default_in_production(["localhost", "127.0.0.1", "[::1]"]),
-        ),
+        allowed_hosts=allowed_hosts,
+        public_url=env.str(
+            "CXR_PUBLIC_URL",
+            f"https://{allowed_hosts[0].lstrip('.')}" if production else "http://127.0.0.1:8000",
+            validate=_scheme("https", *([] if production else ["http"])),
+        ).rstrip("/"),
         csrf_trusted_origins=env.list("CSRF_TRUSTED_ORIGINS", [], subcast=str),
+        dicomweb_origins=env.list("CXR_DICOMWEB_ORIGINS", [], subcast=str, validate=_exact_origins),
         ssl_redirect=env.bool("CXR_SSL_REDIRECT", production),
         trusted_proxy_count=env.int("CXR_TRUSTED_PROXY_COUNT", 0, validate=Range(min=0, max=5)),
         session_idle_seconds=session_idle_seconds,

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from csp.constants import NONE, SELF
+from csp.constants import NONE, SELF, WASM_UNSAFE_EVAL
 
 from cxr_portal.env import BASE_DIR, read_environment
 
@@ -12,6 +12,7 @@ PRODUCTION = ENVIRONMENT.mode == "production"
 
 CXR_MODE = ENVIRONMENT.mode
 CXR_VAR_DIR = ENVIRONMENT.var_dir
+CXR_PUBLIC_URL = ENVIRONMENT.public_url
 CXR_MAX_UPLOAD_BYTES = ENVIRONMENT.max_upload_bytes
 CXR_UNFINISHED_UPLOAD_BYTES = ENVIRONMENT.unfinished_upload_bytes
 CXR_UPLOAD_KEPT_HOURS = ENVIRONMENT.upload_kept_hours
@@ -64,6 +65,7 @@ INSTALLED_APPS = [
     "django_filters",
     "django_htmx",
     "csp",
+    "corsheaders",
     "cxr_portal",
 ]
 
@@ -72,12 +74,14 @@ MIDDLEWARE = [
     "diagnosis.request_context.RequestContextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "cxr_portal.middleware.NoStoreMiddleware",
+    "diagnosis.web.middleware.PersonLanguageMiddleware",
     "cxr_portal.middleware.SessionAgeMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -219,7 +223,8 @@ X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
-        "script-src": [SELF],
+        # The decoders of the viewer are WebAssembly: of all that evaluates code this allows them alone.
+        "script-src": [SELF, WASM_UNSAFE_EVAL],
         "style-src": [SELF],
         "img-src": [SELF, "data:", "blob:"],
         "font-src": [SELF],
@@ -231,6 +236,14 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     }
 }
+
+# Viewers of other origins ask DICOMweb alone, with a token: cookies are not taken from there.
+CORS_URLS_REGEX = r"^/dicom-web/"
+CORS_ALLOWED_ORIGINS = ENVIRONMENT.dicomweb_origins
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_METHODS = ["GET", "OPTIONS", "POST"]
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type"]
+CORS_EXPOSE_HEADERS = ["Warning"]
 
 # API
 
@@ -259,9 +272,17 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "CriticalStateEnum": "diagnosis.models.CriticalState",
+        "DecisionEnum": "diagnosis.models.Decision",
+        "DiscrepancyDecisionEnum": "diagnosis.models.DiscrepancyDecision",
+        "DiscrepancyStateEnum": "diagnosis.models.DiscrepancyState",
+        "DiscrepancyVerdictEnum": "diagnosis.models.DiscrepancyVerdict",
+        "SecondReadStateEnum": "diagnosis.models.SecondReadState",
+        "SettledByEnum": "diagnosis.services.discrepancies.DECISION_CHOICES",
         "FileStatusEnum": "diagnosis.api.serializers.uploads.FILE_STATUSES",
         "PcrResultEnum": "diagnosis.models.PcrResult",
         "PredictionStatusEnum": "diagnosis.models.PredictionStatus",
+        "ReviewKindEnum": "diagnosis.models.ReviewKind",
         "StudyStatusEnum": "diagnosis.models.StudyStatus",
     },
 }
@@ -313,6 +334,16 @@ CELERY: dict[str, Any] = {
             "schedule": 60.0,
             "options": {"expires": 60},
         },
+        "escalate-critical-results": {
+            "task": "diagnosis.tasks.escalate_critical_results",
+            "schedule": 20.0,
+            "options": {"expires": 20},
+        },
+        "tidy-second-reads": {
+            "task": "diagnosis.tasks.tidy_second_reads",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
         "sweep-uploads": {
             "task": "diagnosis.tasks.sweep_uploads",
             "schedule": 300.0,
@@ -350,6 +381,13 @@ else:
 # Language, time, mail, log
 
 LANGUAGE_CODE = "en"
+# Each in its own words, for who cannot read the others. docs/languages.md says how one is added.
+LANGUAGES = [("en", "English"), ("es", "Español")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_NAME = "language"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = PRODUCTION
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = ENVIRONMENT.time_zone

@@ -11,10 +11,16 @@ from diagnosis.intake.resumable import archive_examine, uploads_sweep
 from diagnosis.intake.sweep import orphans_sweep
 from diagnosis.services.accounts import system_user
 from diagnosis.services.analysis import analysis_run
+from diagnosis.services.critical_results import (
+    critical_mail_send,
+    critical_mails_resend,
+    critical_results_escalate,
+)
 from diagnosis.services.outbox import messages_relay
 from diagnosis.services.pacs import TIME_LIMIT_SECONDS, pacs_retrieval_run, pacs_retrievals_requeue_stale
 from diagnosis.services.predictions import predictions_requeue_stale
 from diagnosis.services.quiet_studies import studies_analyse_quiet
+from diagnosis.services.second_read_queue import second_reads_tidy
 
 
 @shared_task
@@ -60,3 +66,20 @@ def sweep_uploads() -> int:
 @shared_task
 def sweep_orphans() -> int:
     return orphans_sweep(actor=system_user())
+
+
+@shared_task
+def escalate_critical_results() -> int:
+    taken = critical_results_escalate(actor=system_user())
+    critical_mails_resend()
+    return taken
+
+
+@shared_task
+def send_critical_mail(*, escalation_id: int) -> bool:
+    return critical_mail_send(escalation_id=escalation_id)
+
+
+@shared_task
+def tidy_second_reads() -> int:
+    return second_reads_tidy(actor=system_user())

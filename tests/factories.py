@@ -14,6 +14,8 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from diagnosis.models import (
+    FirstRead,
+    FirstReadImage,
     HeldFile,
     Image,
     IncomingFile,
@@ -21,14 +23,18 @@ from diagnosis.models import (
     Membership,
     ModelPicture,
     ModelVersion,
+    OpinionReveal,
     Patient,
     Prediction,
+    ReportText,
     ResumableUpload,
+    Review,
     Site,
     Study,
     SymptomNote,
     User,
 )
+from diagnosis.selectors.reading import image_set_of
 from ml.imaging import render_jpeg, render_png
 
 LABELS = [
@@ -47,6 +53,8 @@ class SiteFactory(factory.django.DjangoModelFactory):
         model = Site
 
     name = factory.Sequence(lambda n: f"Hospital {n}")
+    # What a test of the reading protocol is about it says itself; all others look at a second opinion that is not hidden.
+    reading_protocol = "concurrent"
 
 
 class UserFactory(factory.django.DjangoModelFactory):
@@ -213,6 +221,32 @@ class PredictionFactory(factory.django.DjangoModelFactory):
     queued_at = factory.LazyFunction(timezone.now)
 
 
+class FirstReadFactory(factory.django.DjangoModelFactory):
+    """A locked read of all images of a study; ``FirstReadFactory(revealed=True)`` was shown the second opinion."""
+
+    class Meta:
+        model = FirstRead
+        skip_postgeneration_save = True
+
+    study = factory.SubFactory(StudyFactory)
+    reader = factory.SubFactory(UserFactory)
+    label = "normal"
+    label_display = "Normal"
+    confidence = "likely"
+    protocol = "read-first"
+    image_set = factory.LazyAttribute(lambda read: image_set_of(read.study.images.all()))
+
+    @factory.post_generation
+    def image_rows(self, create: bool, extracted: None) -> None:
+        for image in self.study.images.filter(not_analysed_code=""):
+            FirstReadImage.objects.create(first_read=self, image=image)
+
+    @factory.post_generation
+    def revealed(self, create: bool, extracted: bool | None) -> None:
+        if extracted:
+            OpinionReveal.objects.create(first_read=self, seen_predictions=[])
+
+
 class LabResultFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = LabResult
@@ -232,6 +266,33 @@ class SymptomNoteFactory(factory.django.DjangoModelFactory):
     entered_by = factory.SubFactory(UserFactory)
 
 
+class ReviewFactory(factory.django.DjangoModelFactory):
+    """A signed read without a second opinion. The study's status is left as it is."""
+
+    class Meta:
+        model = Review
+
+    study = factory.SubFactory(StudyFactory, status="read")
+    reader = factory.SubFactory(UserFactory)
+    protocol = factory.SelfAttribute("study.site.reading_protocol")
+    decision = "unaided"
+    label = "normal"
+    label_display = "Normal"
+    seen_predictions = factory.LazyFunction(list)
+
+
+class ReportTextFactory(factory.django.DjangoModelFactory):
+    """A text block, ``.normal``."""
+
+    class Meta:
+        model = ReportText
+
+    site = factory.SubFactory(SiteFactory)
+    code = "normal"
+    name = "Normal chest"
+    block = "The lungs are clear."
+
+
 def npy(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
@@ -241,6 +302,7 @@ def npy(array: np.ndarray) -> bytes:
 __all__ = [
     "LABELS",
     "PASSWORD",
+    "FirstReadFactory",
     "HeldFileFactory",
     "ImageFactory",
     "IncomingFileFactory",
@@ -250,7 +312,9 @@ __all__ = [
     "ModelVersionFactory",
     "PatientFactory",
     "PredictionFactory",
+    "ReportTextFactory",
     "ResumableUploadFactory",
+    "ReviewFactory",
     "SiteFactory",
     "StudyFactory",
     "SymptomNoteFactory",

@@ -7,7 +7,16 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from diagnosis.admin import accounts, audit, clinical, held, operation, pacs  # noqa: F401  They register themselves.
+from diagnosis.admin import (  # noqa: F401  They register themselves.
+    accounts,
+    audit,
+    cases,
+    clinical,
+    held,
+    operation,
+    pacs,
+    reports,
+)
 
 # The libraries' own pages would change rows past the services and their audit. Once imported here their admin modules have
 # registered, and the admin's discovery does not run them again.

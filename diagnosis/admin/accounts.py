@@ -166,8 +166,16 @@ class UserAdmin(AccountPermissions, DjangoUserAdmin):
 
 @admin.register(Site)
 class SiteAdmin(AccountPermissions, admin.ModelAdmin):
-    list_display = ("name", "time_zone", "deidentification")
-    fields = ("name", "time_zone", "deidentification")
+    list_display = ("name", "time_zone", "reading_protocol", "deidentification")
+    fields = (
+        "name",
+        "time_zone",
+        "reading_protocol",
+        "opinion_for_others",
+        "signing_asks_password",
+        "claim_minutes",
+        "deidentification",
+    )
     actions = None
 
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:

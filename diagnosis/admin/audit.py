@@ -17,7 +17,8 @@ from django.utils.html import format_html
 
 from diagnosis.admin.base import AuditedSiteFilter, ScopedAdmin
 from diagnosis.admin.clinical import pretty
-from diagnosis.models import AuditEvent
+from diagnosis.models import AuditEvent, Study
+from diagnosis.policies import Act, ai_shown_to, sites_where
 
 
 class DateRangeFilter(admin.FieldListFilter):
@@ -93,6 +94,16 @@ class AuditEventAdmin(ScopedAdmin):
         "seq", "occurred_at", "action", "outcome", "actor_name", "actor_role", "site", "patient", "object_text",
         "details_text", "ip_address", "request_id", "previous_hash", "hash",
     )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        """Without the patients on one of whose cases the second opinion is hidden from this person: events name it, and
+        tell when it was there.
+        """
+        events = super().get_queryset(request)
+        if not sites_where(request.user, Act.SIGN_REVIEW).exists():
+            return events
+        hidden = Study.objects.filter(~ai_shown_to(request.user))
+        return events.exclude(patient__in=hidden.values("patient"))
 
     @admin.display(ordering="seq")
     def time(self, event: AuditEvent) -> str:

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from diagnosis.models import Site, User
-from diagnosis.policies import may_audit
+from diagnosis.policies import ai_shown_to, may_audit
 from diagnosis.services.inspections import record_inspect
 from diagnosis.services.searches import query_normalise, search_record
 
@@ -73,11 +73,21 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class ScopedAdmin(ReadOnlyAdmin):
-    """Records of the sites that the person administers; a superuser sees all sites."""
+    """Records of the sites that the person administers; a superuser sees all sites.
+
+    ``study_path`` leads to the study, like that of ``policies.ai_shown_to``, of records that tell what the network says, or
+    when: who administers a site and also reads there finds them
+    here once the second opinion on the case is no longer hidden.
+    """
+
+    study_path: str | None = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         queryset: Any = super().get_queryset(request)
-        return queryset.auditable_by(request.user)
+        records = queryset.auditable_by(request.user)
+        return (
+            records if self.study_path is None else records.filter(ai_shown_to(request.user, self.study_path))
+        )
 
 
 class ClinicalAdmin(ScopedAdmin):

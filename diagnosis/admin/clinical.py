@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
@@ -13,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 
 from diagnosis.admin.base import AuditedSiteFilter, ClinicalAdmin
 from diagnosis.models import (
+    FirstRead,
     Image,
     IncomingFile,
     LabResult,
@@ -74,6 +76,7 @@ class PatientAdmin(ClinicalAdmin):
 
 @admin.register(Study)
 class StudyAdmin(ClinicalAdmin):
+    study_path = ""
     list_display = (
         "patient",
         "status",
@@ -120,6 +123,7 @@ class StoredFileAdmin(ClinicalAdmin):
 
 @admin.register(Image)
 class ImageAdmin(StoredFileAdmin):
+    study_path = "study__"
     list_display = (
         "original_name",
         "patient",
@@ -207,10 +211,25 @@ class UnsureFilter(admin.SimpleListFilter):
         return queryset
 
 
+class RefusalFilter(admin.AllValuesFieldListFilter):
+    """The codes that there are; what was not refused has a name too, so that its link can be read and hit."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or "Not refused"}
+
+
 @admin.register(Prediction)
 class PredictionAdmin(ClinicalAdmin):
+    study_path = "image__study__"
     list_display = ("patient", "status", "label_text", "model_version", "requested_at", "finished_at", "site")
-    list_filter = (AuditedSiteFilter, "status", UnsureFilter, "refusal_code", "model_version")
+    list_filter = (
+        AuditedSiteFilter,
+        "status",
+        UnsureFilter,
+        ("refusal_code", RefusalFilter),
+        "model_version",
+    )
     list_select_related = ("image__study__patient", "image__site", "model_version")
     date_hierarchy = "requested_at"
     search_fields = ("image__study__patient__person_name", "image__study__patient__mrn", "=id")
@@ -259,8 +278,19 @@ class PredictionAdmin(ClinicalAdmin):
 
 @admin.register(Review)
 class ReviewAdmin(ClinicalAdmin):
-    list_display = ("patient", "decision", "label_display", "reason", "reader", "signed_at", "site")
-    list_filter = (AuditedSiteFilter, "decision", "reason")
+    study_path = "study__"
+    list_display = (
+        "patient",
+        "kind",
+        "decision",
+        "label_display",
+        "reason",
+        "reader",
+        "signed_at",
+        "protocol",
+        "site",
+    )
+    list_filter = (AuditedSiteFilter, "kind", "decision", "reason", "protocol")
     list_select_related = ("study__patient", "study__site", "reader")
     date_hierarchy = "signed_at"
     search_fields = (
@@ -272,7 +302,8 @@ class ReviewAdmin(ClinicalAdmin):
     search_help_text = "Patient's name or record number, or the reader"
     ordering = ("-signed_at",)
     fields = (
-        "study_link", "reader", "decision", "label_display", "label", "reason", "note", "seen", "follows_link", "signed_at",
+        "study_link", "reader", "kind", "protocol", "first_read_link", "decision", "label_display", "label", "reason",
+        "findings", "impression", "comparison", "note", "addendum", "change_reason", "seen", "follows_link", "signed_at",
     )  # fmt: skip
 
     @admin.display(ordering="study__patient__person_name")
@@ -290,9 +321,61 @@ class ReviewAdmin(ClinicalAdmin):
     def follows_link(self, review: Review) -> str:
         return link(review.follows) if review.follows else "-"
 
+    @admin.display(description="first read")
+    def first_read_link(self, review: Review) -> str:
+        return link(review.first_read) if review.first_read else "-"
+
     @admin.display(description="what the reader had on screen")
     def seen(self, review: Review) -> str:
         return pretty(review.seen_predictions)
+
+
+@admin.register(FirstRead)
+class FirstReadAdmin(ClinicalAdmin):
+    """What readers said before the second opinion was shown to them, and when that was."""
+
+    study_path = "study__"
+    list_display = ("patient", "label_display", "confidence", "reader", "locked_at", "protocol", "site")
+    list_filter = (AuditedSiteFilter, "confidence", "protocol")
+    list_select_related = ("study__patient", "study__site", "reader", "reveal")
+    date_hierarchy = "locked_at"
+    search_fields = (
+        "study__patient__person_name",
+        "study__patient__mrn",
+        "reader__username",
+        "reader__last_name",
+    )
+    search_help_text = "Patient's name or record number, or the reader"
+    ordering = ("-locked_at",)
+    fields = (
+        "study_link", "reader", "protocol", "label_display", "label", "confidence", "image_links", "started_at", "locked_at",
+        "revealed_at", "shown",
+    )  # fmt: skip
+
+    @admin.display(ordering="study__patient__person_name")
+    def patient(self, first_read: FirstRead) -> str:
+        return str(first_read.study.patient)
+
+    def site(self, first_read: FirstRead) -> str:
+        return str(first_read.study.site)
+
+    @admin.display(description="study")
+    def study_link(self, first_read: FirstRead) -> str:
+        return link(first_read.study)
+
+    @admin.display(description="images")
+    def image_links(self, first_read: FirstRead) -> str:
+        return links(first_read.images.all())
+
+    @admin.display(description="second opinion shown at")
+    def revealed_at(self, first_read: FirstRead) -> Any:
+        reveal = getattr(first_read, "reveal", None)
+        return reveal.revealed_at if reveal else None
+
+    @admin.display(description="what was shown")
+    def shown(self, first_read: FirstRead) -> str:
+        reveal = getattr(first_read, "reveal", None)
+        return pretty(reveal.seen_predictions) if reveal else "-"
 
 
 class PatientNoteAdmin(ClinicalAdmin):

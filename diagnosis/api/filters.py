@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import django_filters
 from django.db.models import QuerySet
@@ -12,8 +12,8 @@ from rest_framework.filters import BaseFilterBackend
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from diagnosis.models import Patient, Priority, Study, StudyStatus
-from diagnosis.selectors.studies import OpinionState, studies_with_state
+from diagnosis.models import Patient, Priority, Study, StudyStatus, User
+from diagnosis.selectors.studies import OpinionState, studies_with_state, studies_with_status
 from diagnosis.services.searches import LONGEST_QUERY, query_normalise
 
 
@@ -64,7 +64,7 @@ class StudyFilter(django_filters.FilterSet):
         method="with_opinion",
         label="What the newest second opinion on any image of the study says.",
     )
-    status = django_filters.ChoiceFilter(choices=StudyStatus.choices)
+    status = django_filters.ChoiceFilter(choices=StudyStatus.choices, method="with_status")
     priority = django_filters.ChoiceFilter(choices=Priority.choices)
     patient = django_filters.UUIDFilter(field_name="patient_id", label="The patient's id.")
     ordering = StableOrdering(fields=("created_at", "performed_at"))
@@ -74,7 +74,14 @@ class StudyFilter(django_filters.FilterSet):
         fields: list[str] = []
 
     def with_opinion(self, queryset: QuerySet[Study], name: str, value: str) -> QuerySet[Study]:
-        return studies_with_state(queryset, OpinionState(value))
+        return studies_with_state(queryset, OpinionState(value), viewer=self._viewer)
+
+    def with_status(self, queryset: QuerySet[Study], name: str, value: str) -> QuerySet[Study]:
+        return studies_with_status(queryset, value, viewer=self._viewer)
+
+    @property
+    def _viewer(self) -> User:
+        return cast(User, self.request.user)
 
 
 class PatientFilter(django_filters.FilterSet):

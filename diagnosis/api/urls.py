@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from diagnosis.api import schema  # noqa: F401  The schema generator finds extensions by their import.
+from diagnosis.api import case_urls, report_urls, schema  # noqa: F401  The schema generator finds extensions by their import.
 from diagnosis.api.views.accounts import LogoutView, MeView, SiteListView, TokenView, UnknownAddressView
 from diagnosis.api.views.images import (
     HeatMapView,
@@ -20,7 +20,7 @@ from diagnosis.api.views.patients import (
     SymptomNoteListView,
     TimelineView,
 )
-from diagnosis.api.views.studies import ReviewListView, StudyListView, StudyView
+from diagnosis.api.views.studies import FirstReadView, RevealView, ReviewListView, StudyListView, StudyView
 from diagnosis.api.views.uploads import UploadView
 
 app_name = "api"
@@ -38,6 +38,8 @@ urlpatterns = [
     path("patients/<uuid:pk>/timeline/", TimelineView.as_view(), name="timeline"),
     path("studies/", StudyListView.as_view(), name="studies"),
     path("studies/<uuid:pk>/", StudyView.as_view(), name="study"),
+    path("studies/<uuid:pk>/first-read/", FirstReadView.as_view(), name="first_read"),
+    path("studies/<uuid:pk>/reveal/", RevealView.as_view(), name="reveal"),
     path("studies/<uuid:pk>/reviews/", ReviewListView.as_view(), name="reviews"),
     path("images/<uuid:pk>/", ImageView.as_view(), name="image"),
     path("images/<uuid:pk>/original/", OriginalView.as_view(), name="original"),
@@ -47,5 +49,7 @@ urlpatterns = [
     path("predictions/<uuid:pk>/", PredictionView.as_view(), name="prediction"),
     path("predictions/<uuid:pk>/run-again/", RunAgainView.as_view(), name="run_again"),
     path("predictions/<uuid:pk>/heat-map/<str:label>/", HeatMapView.as_view(), name="heat_map"),
+    *case_urls.urlpatterns,
+    *report_urls.urlpatterns,
     re_path(r"^.*$", UnknownAddressView.as_view(), name="unknown"),
 ]

@@ -22,6 +22,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, PersonError
@@ -184,14 +185,14 @@ def piece_count(*, upload: ResumableUpload, name: str, size: int) -> bool:
 def upload_discard(*, actor: User, upload: ResumableUpload) -> None:
     """Throw away what has arrived. Raises ``Conflict`` while the file is being examined."""
     policies.require(actor, policies.Act.UPLOAD, upload.site)
-    deleted, _ = (
+    deleted, _unused = (
         own_uploads(actor)
         .exclude(state__in=[UploadState.COMPLETE, UploadState.EXAMINING])
         .filter(pk=upload.pk)
         .delete()
     )
     if not deleted:
-        raise Conflict("This file has arrived and is being examined. Wait until its result is here.")
+        raise Conflict(_("This file has arrived and is being examined. Wait until its result is here."))
     transaction.on_commit(functools.partial(_delete_pieces, upload.pk))
 
 
@@ -385,7 +386,7 @@ def uploads_sweep() -> int:
     expired = ResumableUpload.objects.filter(
         expires_at__lt=now, state__in=[UploadState.RECEIVING, UploadState.DONE]
     )
-    removed, _ = expired.delete()
+    removed, _unused = expired.delete()
     for upload_id in _uploads_with_pieces() - _uploads_with_rows():
         _delete_pieces(upload_id)
     return removed

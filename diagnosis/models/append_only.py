@@ -8,7 +8,18 @@ from __future__ import annotations
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-APPEND_ONLY_TABLES = ("diagnosis_auditevent", "diagnosis_review")
+APPEND_ONLY_TABLES = (
+    "diagnosis_auditevent",
+    "diagnosis_review",
+    "diagnosis_firstread",
+    "diagnosis_firstreadimage",
+    "diagnosis_opinionreveal",
+    "diagnosis_secondreadcause",
+    "diagnosis_secondreadopinion",
+    "diagnosis_secondreadwaiver",
+    "diagnosis_discrepancymove",
+    "diagnosis_criticalcommunication",
+)
 
 _REFUSAL = "rows of {table} are never changed or deleted"
 

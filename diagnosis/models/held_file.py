@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.image import ReceivedFile, stored_file_constraints
 from diagnosis.models.patient import Patient
@@ -11,12 +12,12 @@ from diagnosis.models.patient import Patient
 class HeldReason(models.TextChoices):
     """Why a file is held."""
 
-    OTHER_PIXELS = "other_pixels", "Another picture under a known SOP Instance UID"
-    PATIENT_DIFFERS = "patient_differs", "Patient data that contradict the record"
-    STUDY_OF_OTHER_PATIENT = "study_of_other_patient", "Its study belongs to another patient"
-    PATIENT_NOT_NAMED = "patient_not_named", "No record number"
-    PATIENT_INVALID = "patient_invalid", "Patient data that cannot be true"
-    KILLED_DECODER = "killed_decoder", "Reading it ended the decoder twice"
+    OTHER_PIXELS = "other_pixels", gettext_lazy("Another picture under a known SOP Instance UID")
+    PATIENT_DIFFERS = "patient_differs", gettext_lazy("Patient data that contradict the record")
+    STUDY_OF_OTHER_PATIENT = "study_of_other_patient", gettext_lazy("Its study belongs to another patient")
+    PATIENT_NOT_NAMED = "patient_not_named", gettext_lazy("No record number")
+    PATIENT_INVALID = "patient_invalid", gettext_lazy("Patient data that cannot be true")
+    KILLED_DECODER = "killed_decoder", gettext_lazy("Reading it ended the decoder twice")
 
 
 HELD_SENTENCES: Mapping[HeldReason, str] = {
@@ -37,9 +38,9 @@ HELD_SENTENCES: Mapping[HeldReason, str] = {
 class HeldResolution(models.TextChoices):
     """What a person decided."""
 
-    ATTACHED = "attached", "Stored with the patient on record"
-    OTHER_PATIENT = "other_patient", "Stored with another patient"
-    DISCARDED = "discarded", "Discarded"
+    ATTACHED = "attached", gettext_lazy("Stored with the patient on record")
+    OTHER_PATIENT = "other_patient", gettext_lazy("Stored with another patient")
+    DISCARDED = "discarded", gettext_lazy("Discarded")
 
 
 class HeldFile(ReceivedFile):

@@ -5,40 +5,41 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.burnt_in import BURNT_IN_SENTENCES, BurntInText, burnt_in_text
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
 class ImageKind(models.TextChoices):
-    DICOM = "dicom", "DICOM"
-    PNG = "png", "PNG"
-    JPEG = "jpeg", "JPEG"
-    TIFF = "tiff", "TIFF"
+    DICOM = "dicom", gettext_lazy("DICOM")
+    PNG = "png", gettext_lazy("PNG")
+    JPEG = "jpeg", gettext_lazy("JPEG")
+    TIFF = "tiff", gettext_lazy("TIFF")
 
 
 class Road(models.TextChoices):
     """The road by which a file came in."""
 
-    WEB = "web", "Web page"
-    API = "api", "REST API"
-    C_STORE = "c_store", "DICOM C-STORE"
-    STOW = "stow", "DICOMweb STOW-RS"
-    COMMAND = "command", "Bulk import"
-    RETRIEVE = "retrieve", "Retrieved from a PACS"
+    WEB = "web", gettext_lazy("Web page")
+    API = "api", gettext_lazy("REST API")
+    C_STORE = "c_store", gettext_lazy("DICOM C-STORE")
+    STOW = "stow", gettext_lazy("DICOMweb STOW-RS")
+    COMMAND = "command", gettext_lazy("Bulk import")
+    RETRIEVE = "retrieve", gettext_lazy("Retrieved from a PACS")
 
 
 class NotAnalysed(models.TextChoices):
     """Why an object that belongs to a study is kept there and not shown to the network."""
 
-    WRONG_MODALITY = "wrong_modality", "Another kind of examination"
-    STRUCTURED_REPORT = "structured_report", "A report, not a picture"
-    NO_PICTURE = "no_picture", "No picture"
-    SEVERAL_FRAMES = "several_frames", "Several frames"
-    FOR_PROCESSING = "for_processing", "A detector's raw data"
-    LATERAL = "lateral", "A lateral view"
-    OTHER_VIEW = "other_view", "Another view"
-    OTHER_BODY_PART = "other_body_part", "Another part of the body"
+    WRONG_MODALITY = "wrong_modality", gettext_lazy("Another kind of examination")
+    STRUCTURED_REPORT = "structured_report", gettext_lazy("A report, not a picture")
+    NO_PICTURE = "no_picture", gettext_lazy("No picture")
+    SEVERAL_FRAMES = "several_frames", gettext_lazy("Several frames")
+    FOR_PROCESSING = "for_processing", gettext_lazy("A detector's raw data")
+    LATERAL = "lateral", gettext_lazy("A lateral view")
+    OTHER_VIEW = "other_view", gettext_lazy("Another view")
+    OTHER_BODY_PART = "other_body_part", gettext_lazy("Another part of the body")
 
 
 _READ_WITHOUT = "There is no second opinion on it: look at it yourself."

@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.patient import no_control_characters
 from diagnosis.models.scoped import SiteScopedQuerySet
@@ -15,18 +16,18 @@ LOINC_SARS_COV_2_PCR = "94500-6"
 
 
 class Specimen(models.TextChoices):
-    NASOPHARYNGEAL = "nasopharyngeal", "Nasopharyngeal swab"
-    OROPHARYNGEAL = "oropharyngeal", "Oropharyngeal swab"
-    SALIVA = "saliva", "Saliva"
-    SPUTUM = "sputum", "Sputum"
-    BAL = "bal", "Bronchoalveolar lavage"
-    OTHER = "other", "Other"
+    NASOPHARYNGEAL = "nasopharyngeal", gettext_lazy("Nasopharyngeal swab")
+    OROPHARYNGEAL = "oropharyngeal", gettext_lazy("Oropharyngeal swab")
+    SALIVA = "saliva", gettext_lazy("Saliva")
+    SPUTUM = "sputum", gettext_lazy("Sputum")
+    BAL = "bal", gettext_lazy("Bronchoalveolar lavage")
+    OTHER = "other", gettext_lazy("Other")
 
 
 class PcrResult(models.TextChoices):
-    DETECTED = "detected", "Detected"
-    NOT_DETECTED = "not_detected", "Not detected"
-    INDETERMINATE = "indeterminate", "Indeterminate"
+    DETECTED = "detected", gettext_lazy("Detected")
+    NOT_DETECTED = "not_detected", gettext_lazy("Not detected")
+    INDETERMINATE = "indeterminate", gettext_lazy("Indeterminate")
 
 
 class LabResult(models.Model):

@@ -6,6 +6,7 @@ import uuid
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator, URLValidator
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.patient import no_control_characters
 from diagnosis.models.scoped import SiteScopedQuerySet
@@ -37,15 +38,15 @@ def validate_networks(value: str) -> None:
 class QueryProtocol(models.TextChoices):
     """How an archive is asked for studies."""
 
-    DIMSE = "dimse", "C-FIND"
-    DICOMWEB = "dicomweb", "QIDO-RS"
+    DIMSE = "dimse", gettext_lazy("C-FIND")
+    DICOMWEB = "dicomweb", gettext_lazy("QIDO-RS")
 
 
 class RetrieveMethod(models.TextChoices):
     """How the images of a study are fetched from an archive that is asked by C-FIND."""
 
-    C_GET = "c_get", "C-GET: over the same connection"
-    C_MOVE = "c_move", "C-MOVE: it sends them to this portal's DICOM listener"
+    C_GET = "c_get", gettext_lazy("C-GET: over the same connection")
+    C_MOVE = "c_move", gettext_lazy("C-MOVE: it sends them to this portal's DICOM listener")
 
 
 class PacsPeer(models.Model):
@@ -175,10 +176,10 @@ class PacsPeer(models.Model):
 
 
 class RetrievalStatus(models.TextChoices):
-    QUEUED = "queued", "Waiting"
-    RUNNING = "running", "Running"
-    DONE = "done", "Done"
-    FAILED = "failed", "Failed"
+    QUEUED = "queued", gettext_lazy("Waiting")
+    RUNNING = "running", gettext_lazy("Running")
+    DONE = "done", gettext_lazy("Done")
+    FAILED = "failed", gettext_lazy("Failed")
 
 
 class PacsRetrieval(models.Model):

@@ -7,9 +7,11 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from pydicom.valuerep import PersonName
 
 from diagnosis.models.scoped import SiteScopedQuerySet
+from diagnosis.models.search_key import DerivedField, name_key, search_terms
 
 # PS3.5 6.2: a PN component group has at most 64 characters, and there are at most three groups.
 PERSON_NAME_MAX_LENGTH = 3 * 64 + 2
@@ -37,9 +39,9 @@ def validate_birth_date(value: dt.date) -> None:
 class Sex(models.TextChoices):
     """DICOM Patient's Sex (0010,0040); blank when it is not known."""
 
-    FEMALE = "F", "Female"
-    MALE = "M", "Male"
-    OTHER = "O", "Other"
+    FEMALE = "F", gettext_lazy("Female")
+    MALE = "M", gettext_lazy("Male")
+    OTHER = "O", gettext_lazy("Other")
 
 
 class Patient(models.Model):
@@ -62,6 +64,10 @@ class Patient(models.Model):
     )
     birth_date = models.DateField(null=True, blank=True, validators=[validate_birth_date])
     sex = models.CharField(max_length=1, choices=Sex, blank=True)
+    search_terms = DerivedField(
+        help_text="What the patient is found by: see ``diagnosis.models.search_key``."
+    )
+    name_key = DerivedField(help_text="What lists are sorted by.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = SiteScopedQuerySet.as_manager()
@@ -75,6 +81,14 @@ class Patient(models.Model):
 
     def __str__(self) -> str:
         return f"{self.display_name} ({self.mrn})"
+
+    @property
+    def derived_search_terms(self) -> str:
+        return search_terms(person_name=self.person_name, mrn=self.mrn)
+
+    @property
+    def derived_name_key(self) -> str:
+        return name_key(self.person_name)
 
     @property
     def display_name(self) -> str:
@@ -92,3 +106,24 @@ class Patient(models.Model):
             return None
         had_birthday = (day.month, day.day) >= (self.birth_date.month, self.birth_date.day)
         return day.year - self.birth_date.year - (0 if had_birthday else 1)
+
+
+class PatientTerm(models.Model):
+    """One word by which a patient is found. Written by the database from ``Patient.search_terms``: see ``worklist_facts``."""
+
+    site = models.ForeignKey("diagnosis.Site", on_delete=models.CASCADE, related_name="+", db_index=False)
+    term = models.TextField()
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="terms")
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["site", "term", "patient"],
+                name="patient_term",
+                # A prefix is a range of this index whatever the language of the database sorts by.
+                opclasses=["int8_ops", "text_pattern_ops", "uuid_ops"],
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Term of patient {self.patient_id}"

@@ -3,16 +3,17 @@
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
 class PredictionStatus(models.TextChoices):
-    QUEUED = "queued", "Waiting"
-    RUNNING = "running", "Running"
-    DONE = "done", "Done"
-    FAILED = "failed", "Failed"
-    REFUSED = "refused", "Refused"
+    QUEUED = "queued", gettext_lazy("Waiting")
+    RUNNING = "running", gettext_lazy("Running")
+    DONE = "done", gettext_lazy("Done")
+    FAILED = "failed", gettext_lazy("Failed")
+    REFUSED = "refused", gettext_lazy("Refused")
 
 
 FINAL_STATUSES = (PredictionStatus.DONE, PredictionStatus.FAILED, PredictionStatus.REFUSED)

@@ -3,15 +3,16 @@
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
 class UploadState(models.TextChoices):
-    RECEIVING = "receiving", "Bytes are still to come"
-    COMPLETE = "complete", "All bytes are here"
-    EXAMINING = "examining", "Being examined"
-    DONE = "done", "Examined"
+    RECEIVING = "receiving", gettext_lazy("Bytes are still to come")
+    COMPLETE = "complete", gettext_lazy("All bytes are here")
+    EXAMINING = "examining", gettext_lazy("Being examined")
+    DONE = "done", gettext_lazy("Examined")
 
 
 class ResumableUpload(models.Model):

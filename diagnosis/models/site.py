@@ -4,7 +4,9 @@ import zoneinfo
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext_lazy
 
+from diagnosis.models.claim import CLAIM_MINUTES, CLAIM_MINUTES_RANGE
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
@@ -22,6 +24,21 @@ class Deidentification(models.TextChoices):
     STORED_COPY = "stored_copy", "De-identified copies in their place"
 
 
+class ReadingProtocol(models.TextChoices):
+    """When a reader is shown the second opinion."""
+
+    READ_FIRST = "read-first", gettext_lazy("The reader's own read first, then the second opinion")
+    CONCURRENT = "concurrent", gettext_lazy("The second opinion beside the image from the start")
+    AI_FIRST = "ai-first", gettext_lazy("The second opinion first: it may also order the worklist")
+
+
+class OpinionForOthers(models.TextChoices):
+    """When, at a site that reads first, those who do not sign reads are shown the second opinion."""
+
+    AFTER_READ = "after-read", gettext_lazy("Once a radiologist has signed")
+    AT_ONCE = "at-once", gettext_lazy("At once, before a radiologist has signed")
+
+
 class Site(models.Model):
     """A hospital or department. Every patient belongs to one; users see the patients of their own sites."""
 
@@ -33,6 +50,32 @@ class Site(models.Model):
         default="UTC",
         validators=[validate_time_zone],
         help_text="DICOM times are local to the hospital: they are read in this zone.",
+    )
+    reading_protocol = models.CharField(
+        max_length=16,
+        choices=ReadingProtocol,
+        default=ReadingProtocol.READ_FIRST,
+        help_text="Read first: nothing of the network reaches a radiologist before the own label and confidence are locked.",
+    )
+    opinion_for_others = models.CharField(
+        "second opinion for doctors",
+        max_length=16,
+        choices=OpinionForOthers,
+        default=OpinionForOthers.AFTER_READ,
+        help_text="Where radiologists read first: when doctors, who do not sign reads, see the second opinion.",
+    )
+    signing_asks_password = models.BooleanField(
+        "ask for the password when signing",
+        default=False,
+        help_text="Whoever signs a read, an addendum or a correction types the password once more.",
+    )
+
+    claim_minutes = models.PositiveSmallIntegerField(
+        "minutes that a claim lasts",
+        default=CLAIM_MINUTES,
+        validators=list(CLAIM_MINUTES_RANGE),
+        help_text="A radiologist who opens a study holds it for so long, so that two do not read the same one. While the page "
+        "is open the claim is renewed.",
     )
 
     deidentification = models.CharField(
@@ -52,6 +95,14 @@ class Site(models.Model):
             models.CheckConstraint(
                 condition=models.Q(deidentification__in=Deidentification.values),
                 name="site_deidentification_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(reading_protocol__in=ReadingProtocol.values),
+                name="site_reading_protocol_known",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(opinion_for_others__in=OpinionForOthers.values),
+                name="site_opinion_for_others_known",
             ),
         ]
 

@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 
@@ -13,37 +14,37 @@ from diagnosis.models.scoped import SiteScopedQuerySet
 class SymptomCode(models.TextChoices):
     """SNOMED CT concept identifiers."""
 
-    FEVER = "386661006", "Fever"
-    COUGH = "49727002", "Cough"
-    DYSPNOEA = "267036007", "Shortness of breath"
-    FATIGUE = "84229001", "Fatigue"
-    MYALGIA = "68962001", "Muscle pain"
-    HEADACHE = "25064002", "Headache"
-    SORE_THROAT = "162397003", "Sore throat"
-    ANOSMIA = "44169009", "Loss of smell"
-    AGEUSIA = "36955009", "Loss of taste"
-    CHEST_PAIN = "29857009", "Chest pain"
-    DIARRHOEA = "62315008", "Diarrhoea"
-    NAUSEA = "422587007", "Nausea"
+    FEVER = "386661006", gettext_lazy("Fever")
+    COUGH = "49727002", gettext_lazy("Cough")
+    DYSPNOEA = "267036007", gettext_lazy("Shortness of breath")
+    FATIGUE = "84229001", gettext_lazy("Fatigue")
+    MYALGIA = "68962001", gettext_lazy("Muscle pain")
+    HEADACHE = "25064002", gettext_lazy("Headache")
+    SORE_THROAT = "162397003", gettext_lazy("Sore throat")
+    ANOSMIA = "44169009", gettext_lazy("Loss of smell")
+    AGEUSIA = "36955009", gettext_lazy("Loss of taste")
+    CHEST_PAIN = "29857009", gettext_lazy("Chest pain")
+    DIARRHOEA = "62315008", gettext_lazy("Diarrhoea")
+    NAUSEA = "422587007", gettext_lazy("Nausea")
 
 
 class Severity(models.TextChoices):
-    MILD = "mild", "Mild"
-    MODERATE = "moderate", "Moderate"
-    SEVERE = "severe", "Severe"
+    MILD = "mild", gettext_lazy("Mild")
+    MODERATE = "moderate", gettext_lazy("Moderate")
+    SEVERE = "severe", gettext_lazy("Severe")
 
 
 class Exposure(models.TextChoices):
-    UNKNOWN = "", "Not known"
-    NONE = "none", "No known contact"
-    CONTACT = "contact", "Contact with a confirmed case"
+    UNKNOWN = "", gettext_lazy("Not known")
+    NONE = "none", gettext_lazy("No known contact")
+    CONTACT = "contact", gettext_lazy("Contact with a confirmed case")
 
 
 class Vaccination(models.TextChoices):
-    UNKNOWN = "", "Not known"
-    NONE = "none", "Not vaccinated"
-    PARTIAL = "partial", "Incomplete"
-    COMPLETE = "complete", "Complete"
+    UNKNOWN = "", gettext_lazy("Not known")
+    NONE = "none", gettext_lazy("Not vaccinated")
+    PARTIAL = "partial", gettext_lazy("Incomplete")
+    COMPLETE = "complete", gettext_lazy("Complete")
 
 
 class SymptomNote(models.Model):

@@ -2,14 +2,16 @@
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
+from diagnosis.models.site import validate_time_zone
 
 
 class Role(models.TextChoices):
-    DOCTOR = "doctor", "Doctor"
-    RADIOLOGIST = "radiologist", "Radiologist"
-    ADMIN = "admin", "Administrator"
+    DOCTOR = "doctor", gettext_lazy("Doctor")
+    RADIOLOGIST = "radiologist", gettext_lazy("Radiologist")
+    ADMIN = "admin", gettext_lazy("Administrator")
 
 
 class User(AbstractUser):
@@ -19,6 +21,24 @@ class User(AbstractUser):
         default=False,
         editable=False,
         help_text="A background process, not a person. It cannot log in.",
+    )
+    worklist_view = models.CharField(
+        max_length=32,
+        blank=True,
+        editable=False,
+        help_text="The view that the worklist opens with: the key of one that everybody has, or “own-” and the number of a saved "
+        "one. Empty: the usual one of the role.",
+    )
+    language = models.CharField(
+        max_length=16,
+        blank=True,
+        help_text="A code of LANGUAGES, in which the pages speak to this person. Empty: what the browser asks for.",
+    )
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        validators=[validate_time_zone],
+        help_text="The clock by which the pages tell this person the time, like Europe/Madrid. Empty: that of the hospital.",
     )
 
     class Meta(AbstractUser.Meta):

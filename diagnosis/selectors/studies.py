@@ -7,8 +7,20 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet, Subquery, TextChoices
+from django.db.models import (
+    BooleanField,
+    Exists,
+    ExpressionWrapper,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    TextChoices,
+)
+from django.utils.translation import gettext_lazy
 
+from diagnosis import policies
 from diagnosis.models import (
     FINAL_STATUSES,
     READER_ONLY_LABELS,
@@ -21,9 +33,12 @@ from diagnosis.models import (
     PredictionStatus,
     Review,
     Study,
+    StudyStatus,
     SymptomNote,
     User,
 )
+from diagnosis.selectors.cases import hidden_read
+from diagnosis.selectors.worklist import Viewer, patients_with_word, search_conditions, words_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,7 +47,8 @@ class SecondOpinion:
 
     ``possible`` are the labels that are named for any of its images, code → name; empty where nothing is said (yet).
     ``is_unsure``: the model could not rule out a second label for some image. ``is_mixed``: the images get different
-    opinions.
+    opinions. ``is_hidden``: whatever there is, or is not, must not reach the person who looks (``policies.ai_shown_to``);
+    then all else is as if the network had never been asked.
     """
 
     predictions: tuple[Prediction, ...]
@@ -40,6 +56,7 @@ class SecondOpinion:
     is_pending: bool
     is_unsure: bool
     is_mixed: bool
+    is_hidden: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -90,7 +107,7 @@ def current_predictions(images: Iterable[Image]) -> list[Prediction]:
 
 
 def second_opinion(study: Study) -> SecondOpinion:
-    """Of a study that came through ``studies_with_opinion`` this costs no query."""
+    """Of a study that came through ``studies_with_opinion`` this costs no query, and holds what its viewer may see."""
     predictions = current_predictions(study.images.all())
     done = [prediction for prediction in predictions if prediction.is_done]
     return SecondOpinion(
@@ -103,17 +120,41 @@ def second_opinion(study: Study) -> SecondOpinion:
         is_pending=any(prediction.status not in FINAL_STATUSES for prediction in predictions),
         is_unsure=any(prediction.is_unsure for prediction in done),
         is_mixed=len({tuple(prediction.possible_labels) for prediction in done}) > 1,
+        is_hidden=is_ai_hidden(study),
     )
+
+
+def is_ai_hidden(study: Study) -> bool:
+    """Whether nothing of the network may reach the viewer for whom ``studies_with_opinion`` gave this study."""
+    return not getattr(study, "ai_shown", True)
+
+
+def shown_status(study: Study) -> StudyStatus:
+    """The status as its viewer may see it: “Being analysed”, or no more, would tell when the network has finished."""
+    if is_ai_hidden(study) and study.is_being_analysed:
+        return StudyStatus.TO_READ
+    return StudyStatus(study.status)
+
+
+def studies_with_status(studies: QuerySet[Study], status: str, *, viewer: User) -> QuerySet[Study]:
+    """Those of ``studies`` whose ``shown_status`` for ``viewer`` is this one."""
+    shown = policies.ai_shown_to(viewer)
+    match status:
+        case StudyStatus.ANALYSING:
+            return studies.filter(shown, status=StudyStatus.ANALYSING)
+        case StudyStatus.TO_READ:
+            return studies.filter(Q(status=StudyStatus.TO_READ) | (Q(status=StudyStatus.ANALYSING) & ~shown))
+    return studies.filter(status=status)
 
 
 class OpinionState(TextChoices):
     """What a worklist is narrowed to."""
 
-    PENDING = "pending", "On its way"
-    LABEL = "label", "One label"
-    UNSURE = "unsure", "Unsure"
-    REFUSED = "refused", "Refused"
-    FAILED = "failed", "Failed"
+    PENDING = "pending", gettext_lazy("On its way")
+    LABEL = "label", gettext_lazy("One label")
+    UNSURE = "unsure", gettext_lazy("Unsure")
+    REFUSED = "refused", gettext_lazy("Refused")
+    FAILED = "failed", gettext_lazy("Failed")
 
 
 _UNSURE = Q(possible_labels__1__isnull=False)
@@ -126,28 +167,55 @@ _STATES = {
 }
 
 
-def studies_with_state(studies: QuerySet[Study], state: OpinionState) -> QuerySet[Study]:
-    """Those of ``studies`` with an image whose newest prediction is in this state."""
+def studies_with_state(
+    studies: QuerySet[Study], state: OpinionState, *, viewer: User | None
+) -> QuerySet[Study]:
+    """Those of ``studies`` with an image whose newest prediction is in this state, and of which ``viewer`` may know it."""
     newest = Prediction.objects.filter(image=OuterRef("image")).order_by("-requested_at", "-id")
     found = Prediction.objects.filter(_STATES[state], pk=Subquery(newest.values("pk")[:1]))
-    return studies.filter(Exists(found.filter(image__study=OuterRef("pk"))))
+    return studies.filter(Exists(found.filter(image__study=OuterRef("pk"))), policies.ai_shown_to(viewer))
 
 
-def studies_with_opinion(studies: QuerySet[Study]) -> QuerySet[Study]:
-    """``studies`` with all that a row or a page shows, in a number of queries that does not grow."""
-    predictions = Prediction.objects.select_related("model_version").defer(
-        "activation_maps", "model_version__card"
-    )
+def predictions_shown(viewer: User) -> QuerySet[Prediction]:
+    """The predictions of the sites of ``viewer`` that may reach this person now; any other is as if it did not exist."""
+    return Prediction.objects.visible_to(viewer).filter(policies.ai_shown_to(viewer, "image__study__"))
+
+
+def with_ai_shown(rows: QuerySet[Any], *, viewer: User | None, path: str = "") -> QuerySet[Any]:
+    """``rows`` with ``ai_shown``: whether the second opinion on their study may reach ``viewer``."""
+    return rows.annotate(ai_shown=ExpressionWrapper(policies.ai_shown_to(viewer, path), BooleanField()))
+
+
+def studies_with_opinion(studies: QuerySet[Study], *, viewer: User | None) -> QuerySet[Study]:
+    """``studies`` with all that a row or a page shows to ``viewer``, in a number of queries that does not grow.
+
+    Predictions that must not reach the viewer are not even loaded. ``None`` is a service that needs all of them.
+    """
+    predictions = Prediction.objects.filter(policies.ai_shown_to(viewer, "image__study__"))
     latest_pcr = LabResult.objects.filter(patient=OuterRef("patient")).order_by("-collected_at", "-id")
     return (
-        studies.select_related("patient", "site", "submitted_by")
+        with_ai_shown(studies, viewer=viewer)
+        .select_related("patient", "site", "submitted_by")
         .prefetch_related(
             Prefetch("images", Image.objects.order_by("created_at", "id")),
-            Prefetch("images__predictions", predictions),
-            Prefetch("reviews", Review.objects.select_related("reader").order_by("signed_at", "id")),
+            Prefetch(
+                "images__predictions",
+                predictions.select_related("model_version").defer("activation_maps", "model_version__card"),
+            ),
+            Prefetch("reviews", reviews_shown(Review.objects.all(), viewer=viewer)),
         )
         .annotate(latest_pcr=Subquery(latest_pcr.values("result")[:1]))
     )
+
+
+def reviews_shown(reviews: QuerySet[Review], *, viewer: User | None) -> QuerySet[Review]:
+    """``reviews``, oldest first; of those without ``ai_shown`` decision, reason and what was seen tell of the network.
+
+    Left out is the read of a study that ``viewer`` may still read second (``cases.hidden_read``).
+    """
+    rows = reviews.exclude(hidden_read(viewer, "study__"))
+    rows = rows.select_related("reader", "first_read__reveal").order_by("signed_at", "id")
+    return with_ai_shown(rows, viewer=viewer, path="study__")
 
 
 def current_review(study: Study) -> Review | None:
@@ -157,31 +225,14 @@ def current_review(study: Study) -> Review | None:
     return next((review for review in reviews if review.pk not in followed), None)
 
 
-def words_of(query: str) -> list[str]:
-    """What is looked up: “Family, Given” as it is shown finds what is stored as Family^Given."""
-    return query.replace("\x00", "").replace(",", " ").split()
-
-
-def worklist(*, user: User, query: str = "", state: OpinionState | None = None) -> QuerySet[Study]:
-    """The studies that ``user`` may see, newest first; every word of ``query`` must match name, record number or accession.
-
-    ``state`` narrows them to those whose second opinion is in it.
-    """
-    studies: QuerySet[Study] = Study.objects.visible_to(user)
-    if state is not None:
-        studies = studies_with_state(studies, state)
-    for word in words_of(query):
-        studies = studies.filter(
-            Q(patient__person_name__icontains=word)
-            | Q(patient__mrn__icontains=word)
-            | Q(accession_number__icontains=word)
-            | Q(study_instance_uid=word)
-        )
-    return studies_with_opinion(studies).order_by("-created_at", "-id")
+def worklist(*, user: User, query: str = "") -> QuerySet[Study]:
+    """The studies that ``user`` may see, newest first; every word of ``query`` must match as on the worklist."""
+    studies = Study.objects.visible_to(user).filter(*search_conditions(Viewer.of(user), query))
+    return studies_with_opinion(studies, viewer=user).order_by("-created_at", "-id")
 
 
 def pcr_display(result: str | None) -> str:
-    return PcrResult(result).label if result else ""
+    return str(PcrResult(result).label) if result else ""
 
 
 def reader_labels(study: Study) -> dict[str, str]:
@@ -201,8 +252,8 @@ class TimelineEntry:
     record: Any
 
 
-def timeline(patient: Patient) -> list[TimelineEntry]:
-    """PCR results, symptom notes and studies of ``patient``, newest first."""
+def timeline(patient: Patient, *, viewer: User) -> list[TimelineEntry]:
+    """PCR results, symptom notes and studies of ``patient`` as ``viewer`` may see them, newest first."""
     entries = [
         TimelineEntry("pcr", result.collected_at, result)
         for result in LabResult.objects.filter(patient=patient).select_related("entered_by")
@@ -215,14 +266,16 @@ def timeline(patient: Patient) -> list[TimelineEntry]:
     ]
     entries += [
         TimelineEntry("study", study.time, study)
-        for study in studies_with_opinion(Study.objects.filter(patient=patient))
+        for study in studies_with_opinion(Study.objects.filter(patient=patient), viewer=viewer)
     ]
     return sorted(entries, key=lambda entry: entry.at, reverse=True)
 
 
 def patients_matching(*, user: User, query: str) -> QuerySet[Patient]:
-    """Patients that ``user`` may see; every word must match the name or the record number."""
+    """Patients that ``user`` may see; every word must begin a part of the name or the record number."""
     patients = Patient.objects.visible_to(user).select_related("site")
+    sites = Viewer.of(user).sites
     for word in words_of(query):
-        patients = patients.filter(Q(person_name__icontains=word) | Q(mrn__icontains=word))
+        keys = patients_with_word(sites, word)
+        patients = patients.none() if keys is None else patients.filter(pk__in=keys)
     return patients.order_by("person_name", "mrn")

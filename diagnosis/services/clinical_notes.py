@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.models import (
@@ -23,6 +24,7 @@ from diagnosis.models import (
     User,
 )
 from diagnosis.services.audit import audit_record
+from diagnosis.services.discrepancies import late_pcr_check, studies_lock
 
 
 @transaction.atomic
@@ -37,7 +39,10 @@ def lab_result_add(
     ct_value: Decimal | None = None,
     laboratory: str = "",
 ) -> LabResult:
-    """Add a PCR result. Raises ``ValidationError`` with field errors, for example for a date in the future."""
+    """Add a PCR result, and compare it with the reads that were signed without it.
+
+    Raises ``ValidationError`` with field errors, for example for a date in the future.
+    """
     policies.require(actor, policies.Act.ADD_LAB_RESULT, patient.site)
     lab_result = LabResult(
         patient=patient,
@@ -50,6 +55,7 @@ def lab_result_add(
         entered_by=actor,
     )
     lab_result.full_clean()
+    studies = studies_lock(patient)
     lab_result.save(force_insert=True)
     audit_record(
         actor=actor,
@@ -59,6 +65,7 @@ def lab_result_add(
         target=lab_result,
         details={"result": lab_result.result},
     )
+    late_pcr_check(actor=actor, lab_result=lab_result, studies=studies)
     return lab_result
 
 
@@ -80,9 +87,11 @@ def symptom_note_add(
     policies.require(actor, policies.Act.ADD_SYMPTOM_NOTE, patient.site)
     symptoms = symptoms or {}
     if any(code not in SymptomCode.values for code in symptoms):
-        raise ValidationError({"symptoms": "One of the symptoms is not in the list. Choose from the list."})
+        raise ValidationError(
+            {"symptoms": _("One of the symptoms is not in the list. Choose from the list.")}
+        )
     if any(severity not in Severity.values for severity in symptoms.values()):
-        raise ValidationError({"symptoms": "A severity is mild, moderate or severe."})
+        raise ValidationError({"symptoms": _("A severity is mild, moderate or severe.")})
     note = SymptomNote(
         patient=patient,
         onset_date=onset_date,
@@ -98,7 +107,7 @@ def symptom_note_add(
     if not (
         symptoms or onset_date or temperature_c or spo2_percent or exposure or vaccination or text.strip()
     ):
-        raise ValidationError("The note is empty. Enter at least one symptom, measurement or remark.")
+        raise ValidationError(_("The note is empty. Enter at least one symptom, measurement or remark."))
     note.save(force_insert=True)
     Symptom.objects.bulk_create(
         Symptom(note=note, code=code, severity=severity) for code, severity in symptoms.items()

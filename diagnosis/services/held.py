@@ -14,6 +14,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -92,7 +93,7 @@ def held_file_attach(*, actor: User, held: HeldFile) -> Image:
     held = _locked(actor, held)
     patient = held.contradicted_patient
     if patient is None:
-        raise NotPossible("Nobody on record is meant. Name the patient by the record number.")
+        raise NotPossible(_("Nobody on record is meant. Name the patient by the record number."))
     return _store(actor, held, patient, HeldResolution.ATTACHED)
 
 
@@ -108,7 +109,7 @@ def held_file_assign(*, actor: User, held: HeldFile, mrn: str) -> Image:
     if patient is None:
         said = PatientIdentity.from_header({**held.header, "patient_id": mrn})
         if said is None:
-            raise NotPossible("A record number is needed: enter that of the patient.")
+            raise NotPossible(_("A record number is needed: enter that of the patient."))
         try:
             patient = patient_add(actor=actor, site=held.site, identity=said)
         except ValidationError as error:
@@ -158,7 +159,7 @@ def _store(actor: User, held: HeldFile, patient: Patient, resolution: HeldResolu
         )
     uid = "" if held.needs_new_uid else held.header.get("sop_instance_uid", "")
     if stored_twin(site=held.site, sha256=held.sha256, sop_instance_uid=uid) is not None:
-        raise NotPossible("This image was stored meanwhile. Discard the held file.")
+        raise NotPossible(_("This image was stored meanwhile. Discard the held file."))
     study = study_for(
         actor=actor,
         patient=patient,

@@ -8,12 +8,16 @@ from django.db import transaction
 from diagnosis import policies
 from diagnosis.models import (
     AuditAction,
+    CriticalResult,
+    Discrepancy,
+    FirstRead,
     Image,
     IncomingFile,
     LabResult,
     Patient,
     Prediction,
     Review,
+    SecondRead,
     Site,
     Study,
     SymptomNote,
@@ -21,7 +25,20 @@ from diagnosis.models import (
 )
 from diagnosis.services.audit import audit_record
 
-ClinicalRecord = Patient | Study | Image | Prediction | Review | LabResult | SymptomNote | IncomingFile
+ClinicalRecord = (
+    Patient
+    | Study
+    | Image
+    | Prediction
+    | FirstRead
+    | Review
+    | SecondRead
+    | Discrepancy
+    | CriticalResult
+    | LabResult
+    | SymptomNote
+    | IncomingFile
+)
 
 
 @transaction.atomic
@@ -43,7 +60,9 @@ def _belongs_to(record: ClinicalRecord) -> tuple[Site, Patient | None, AuditActi
             return record.patient.site, record.patient, AuditAction.PATIENT_VIEWED
         case Study():
             return record.site, record.patient, AuditAction.STUDY_VIEWED
-        case Image() | Review():
+        case Discrepancy():
+            return record.review.study.site, record.review.study.patient, AuditAction.STUDY_VIEWED
+        case Image() | FirstRead() | Review() | SecondRead() | CriticalResult():
             return record.study.site, record.study.patient, AuditAction.STUDY_VIEWED
         case Prediction():
             return record.image.study.site, record.image.study.patient, AuditAction.STUDY_VIEWED

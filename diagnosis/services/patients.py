@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import PatientDiffers
@@ -45,7 +46,9 @@ def patient_add(*, actor: User, site: Site, identity: PatientIdentity) -> Patien
     except IntegrityError:
         raise ValidationError(
             {
-                "mrn": "A patient with this record number exists already. Choose that patient, or correct the number."
+                "mrn": _(
+                    "A patient with this record number exists already. Choose that patient, or correct the number."
+                )
             }
         ) from None
     return patient

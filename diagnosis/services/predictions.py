@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -19,6 +20,7 @@ from diagnosis.models import AuditAction, Image, ModelVersion, Prediction, Predi
 from diagnosis.services import transitions
 from diagnosis.services.audit import audit_record
 from diagnosis.services.outbox import message_enqueue
+from diagnosis.services.second_reads import late_opinion_check
 from diagnosis.services.transitions import PredictionEvent, StudyEvent
 
 if TYPE_CHECKING:
@@ -112,11 +114,11 @@ def prediction_run_again(*, actor: User, prediction: Prediction) -> Prediction:
 
 def _ask_active_model(*, actor: User, image: Image) -> Prediction:
     if Prediction.objects.filter(image=image, model_version__is_active=True).exists():
-        raise Conflict("The active model was asked about this image already. Reload the page.")
+        raise Conflict(_("The active model was asked about this image already. Reload the page."))
     prediction = prediction_request(actor=actor, image=image)
     if prediction is None:
         raise NotPossible(
-            "No model is active, so none can be asked. Read the image without a second opinion."
+            _("No model is active, so none can be asked. Read the image without a second opinion.")
         )
     return prediction
 
@@ -169,6 +171,7 @@ def prediction_record(*, actor: User, prediction: Prediction, output: ModelOutpu
     )
     if recorded:
         _study_settle(prediction.image.study)
+        late_opinion_check(actor=actor, study=prediction.image.study)
         _audit(
             actor,
             AuditAction.ANALYSIS_DONE,
@@ -189,6 +192,7 @@ def prediction_refuse(*, actor: User, prediction: Prediction, code: str, reason:
     recorded = _finish(prediction, PredictionEvent.REFUSE, reason=reason[:500], refusal_code=code[:64])
     if recorded:
         _study_settle(prediction.image.study)
+        late_opinion_check(actor=actor, study=prediction.image.study)
         _audit(actor, AuditAction.ANALYSIS_REFUSED, prediction, code=code)
     return recorded
 
@@ -200,6 +204,7 @@ def prediction_fail(*, actor: User, prediction: Prediction, reason: str) -> bool
     recorded = _finish(prediction, PredictionEvent.FAIL, reason=reason[:500])
     if recorded:
         _study_settle(prediction.image.study)
+        late_opinion_check(actor=actor, study=prediction.image.study)
         _audit(actor, AuditAction.ANALYSIS_FAILED, prediction, attempts=prediction.attempts)
     return recorded
 

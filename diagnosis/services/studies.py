@@ -15,6 +15,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible, PatientDiffers, StudyOfOtherPatient
@@ -130,7 +131,9 @@ def _require_waiting(actor: User, files: Sequence[IncomingFile]) -> None:
     waiting = IncomingFile.objects.select_for_update().filter(pk__in=[incoming.pk for incoming in files])
     if len(waiting) != len(files):
         raise Conflict(
-            "One of these files was stored or discarded meanwhile. Nothing was changed now: look at the worklist."
+            _(
+                "One of these files was stored or discarded meanwhile. Nothing was changed now: look at the worklist."
+            )
         )
 
 
@@ -185,7 +188,7 @@ def study_submit(
     _require_waiting(actor, files)
     if any(incoming.site_id != patient.site_id for incoming in files):
         raise NotPossible(
-            "A file and its patient belong to different hospitals. Upload the file again at the right one."
+            _("A file and its patient belong to different hospitals. Upload the file again at the right one.")
         )
     differing = [incoming for incoming in files if patient_differences(patient, incoming.header)]
     if differing and not differences_accepted:
@@ -195,7 +198,7 @@ def study_submit(
         )
     if performed_at is not None and performed_at > timezone.now():
         raise ValidationError(
-            {"performed_at": "This time lies in the future. Enter when the image was taken."}
+            {"performed_at": _("This time lies in the future. Enter when the image was taken.")}
         )
     described = {
         "performed_at": performed_at,

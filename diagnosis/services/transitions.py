@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
+from django.utils.translation import gettext as _
+
 from diagnosis.errors import Conflict
 from diagnosis.models import PredictionStatus, StudyStatus
 
@@ -58,7 +60,8 @@ def study_next(status: str, event: StudyEvent) -> StudyStatus:
         return STUDY_TRANSITIONS[StudyStatus(status), event]
     except KeyError:
         raise Conflict(
-            f"This study is “{StudyStatus(status).label}”: that is not possible now. Reload the page."
+            _("This study is “%(state)s”: that is not possible now. Reload the page.")
+            % {"state": StudyStatus(status).label}
         ) from None
 
 
@@ -68,5 +71,6 @@ def prediction_next(status: str, event: PredictionEvent) -> PredictionStatus:
         return PREDICTION_TRANSITIONS[PredictionStatus(status), event]
     except KeyError:
         raise Conflict(
-            f"This analysis is “{PredictionStatus(status).label}”: that is not possible now. Reload the page."
+            _("This analysis is “%(state)s”: that is not possible now. Reload the page.")
+            % {"state": PredictionStatus(status).label}
         ) from None

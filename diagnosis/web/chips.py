@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models import (
     Decision,
@@ -15,7 +18,10 @@ from diagnosis.models import (
     Study,
     StudyStatus,
 )
-from diagnosis.selectors.studies import SecondOpinion
+from diagnosis.selectors.studies import SecondOpinion, shown_status
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +29,7 @@ class Chip:
     """``icon`` is a symbol of the sprite; ``tone`` a class of the style sheet (``chip-<tone>``)."""
 
     icon: str
-    text: str
+    text: StrOrPromise
     tone: str = "neutral"
 
 
@@ -48,7 +54,7 @@ PREDICTION: Mapping[str, Chip] = {
 }
 
 #: In place of a prediction's, for what the network is not asked about.
-NOT_ANALYSED = Chip("dash", "Not analysed")
+NOT_ANALYSED = Chip("dash", gettext_lazy("Not analysed"))
 
 PCR: Mapping[str, Chip] = {
     PcrResult.DETECTED: Chip("plus", PcrResult.DETECTED.label, "alert"),
@@ -63,14 +69,16 @@ _DECISION_ICONS: Mapping[str, str] = {
     Decision.UNAIDED: "eye",
 }
 
-NO_OPINION = Chip("dash", "None")
-MIXED_OPINION = Chip("warning", "Images differ", "attention")
-NO_PCR = Chip("dash", "None")
-NOT_READ = Chip("dash", "Not read yet")
+NO_OPINION = Chip("dash", gettext_lazy("None"))
+HIDDEN_OPINION = Chip("lock", gettext_lazy("After the read"))
+MIXED_OPINION = Chip("warning", gettext_lazy("Images differ"), "attention")
+NO_PCR = Chip("dash", gettext_lazy("None"))
+NOT_READ = Chip("dash", gettext_lazy("Not read yet"))
+SECOND_READER_WANTED = Chip("eye", gettext_lazy("Second reader wanted"), "attention")
 
 
 def study_chip(study: Study) -> Chip:
-    return STUDY[study.status]
+    return STUDY[shown_status(study)]
 
 
 def priority_chip(study: Study) -> Chip | None:
@@ -89,6 +97,8 @@ def prediction_chip(prediction: Prediction) -> Chip:
 
 def opinion_chip(opinion: SecondOpinion) -> Chip:
     """One sign for the whole study: what is still to come first, then what is wrong, then the label."""
+    if opinion.is_hidden:
+        return HIDDEN_OPINION
     if not opinion.predictions:
         return NO_OPINION
     unfinished = [prediction for prediction in opinion.predictions if not prediction.is_final]
@@ -104,5 +114,12 @@ def pcr_chip(result: str | None) -> Chip:
     return PCR[result] if result else NO_PCR
 
 
-def decision_chip(review: Review | None) -> Chip:
-    return Chip(_DECISION_ICONS[review.decision], review.label_display, "settled") if review else NOT_READ
+def decision_chip(review: Review | None, *, is_read: bool = False, tells_opinion: bool = True) -> Chip:
+    """The label that was signed. Its icon tells how it stands to the second opinion, where that is not hidden.
+
+    A study that ``is_read`` and shows no read waits for a second reader, who must not see it.
+    """
+    if review is None:
+        return SECOND_READER_WANTED if is_read else NOT_READ
+    tells = tells_opinion and getattr(review, "ai_shown", True)
+    return Chip(_DECISION_ICONS[review.decision] if tells else "check", review.label_display, "settled")

@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
 from diagnosis.errors import Conflict, PersonError
 from diagnosis.models import User
@@ -18,33 +19,37 @@ from diagnosis.services.access import denial_record
 def person_error(request: HttpRequest, error: PersonError) -> HttpResponse:
     """The sentence of ``error``: 409 when the record changed meanwhile, 400 otherwise."""
     status = 409 if isinstance(error, Conflict) else 400
-    return _page(request, status, "This was not done", str(error))
+    return _page(request, status, _("This was not done"), str(error))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _page(
         request,
         400,
-        "The request could not be understood",
-        "Nothing was changed. Go back, reload the page and try again. If you pasted a very long text, shorten it.",
+        _("The request could not be understood"),
+        _(
+            "Nothing was changed. Go back, reload the page and try again. If you pasted a very long text, shorten it."
+        ),
     )
 
 
 def permission_denied(request: HttpRequest, exception: PermissionDenied) -> HttpResponse:
-    sentence = "Your account does not allow this. Ask an administrator of your hospital."
+    sentence = _("Your account does not allow this. Ask an administrator of your hospital.")
     if isinstance(exception, NotAllowed) and isinstance(exception.user, User):
         denial_record(actor=exception.user, act=exception.act, site=exception.site)
         sentence = str(exception)
-    return _page(request, 403, "Not allowed", sentence)
+    return _page(request, 403, _("Not allowed"), sentence)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     return _page(
         request,
         403,
-        "This page was too old",
-        "Nothing was changed: the form was opened before your last login, or without cookies. Copy what you typed, reload "
-        "the page and send it again.",
+        _("This page was too old"),
+        _(
+            "Nothing was changed: the form was opened before your last login, or without cookies. Copy what you typed, reload "
+            "the page and send it again."
+        ),
     )
 
 
@@ -52,8 +57,8 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _page(
         request,
         404,
-        "Not found",
-        "There is nothing at this address that you may see. Look for the study in the worklist.",
+        _("Not found"),
+        _("There is nothing at this address that you may see. Look for the study in the worklist."),
     )
 
 

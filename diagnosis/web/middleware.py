@@ -8,19 +8,38 @@ from urllib.parse import urlsplit
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
+from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import resolve_url
 from django.urls import Resolver404, resolve
-from django.utils import timezone
+from django.utils import timezone, translation
 from django_htmx.http import HttpResponseClientRedirect
 
 from diagnosis.errors import PersonError
+from diagnosis.web.clocks import set_clock
 from diagnosis.web.errors import person_error
+from diagnosis.web.people import own_memberships
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
+class PersonLanguageMiddleware(LocaleMiddleware):
+    """The language that the person keeps with the account, else that of the browser: its cookie, or what it asks for.
+
+    It stands after the authentication: who a request is from decides the language before anything is said.
+    """
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        chosen = getattr(request.user, "language", "")
+        if chosen and translation.check_for_language(chosen):
+            translation.activate(chosen)
+            request.LANGUAGE_CODE = translation.get_language()
+
+
 class SiteTimeZoneMiddleware:
-    """Pages show times as the clocks of the reader's hospital do; a page about one patient uses that patient's hospital."""
+    """Pages show times by the clock that the reader chose, and else by that of the reader's hospital; a page about one patient
+    then uses that patient's hospital.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -33,9 +52,9 @@ class SiteTimeZoneMiddleware:
         match = request.resolver_match
         if match is None or match.app_name != "web" or not request.user.is_authenticated:
             return
-        membership = request.user.memberships.select_related("site").order_by("site__name").first()
-        if membership is not None:
-            timezone.activate(membership.site.tzinfo)
+        memberships = own_memberships(request.user)
+        if memberships:
+            set_clock(request.user, memberships[0].site)
 
 
 class PersonErrorMiddleware:

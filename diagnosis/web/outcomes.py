@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from django.utils.translation import gettext_lazy
+
 from diagnosis.services.studies import FileOutcome, Receipt
 from diagnosis.web.chips import Chip
 from diagnosis.web.requests import PersonRequest
@@ -13,11 +15,11 @@ from diagnosis.web.requests import PersonRequest
 _KEY = "file_outcomes"
 
 CHIPS = {
-    FileOutcome.WAITING: Chip("hourglass", "Waiting for your confirmation", "attention"),
-    FileOutcome.STORED: Chip("check", "Stored", "settled"),
-    FileOutcome.DUPLICATE: Chip("copy", "Duplicate", "neutral"),
-    FileOutcome.REFUSED: Chip("stop", "Refused", "alert"),
-    FileOutcome.HELD: Chip("hourglass", "Held for an administrator", "attention"),
+    FileOutcome.WAITING: Chip("hourglass", gettext_lazy("Waiting for your confirmation"), "attention"),
+    FileOutcome.STORED: Chip("check", gettext_lazy("Stored"), "settled"),
+    FileOutcome.DUPLICATE: Chip("copy", gettext_lazy("Duplicate"), "neutral"),
+    FileOutcome.REFUSED: Chip("stop", gettext_lazy("Refused"), "alert"),
+    FileOutcome.HELD: Chip("hourglass", gettext_lazy("Held for an administrator"), "attention"),
 }
 
 

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
-from diagnosis.models import Decision, Image, ModelVersion, Patient, Prediction, Review, Study, User
+from diagnosis.models import (
+    Decision,
+    FirstRead,
+    Image,
+    ModelVersion,
+    Patient,
+    Prediction,
+    PredictionStatus,
+    Review,
+    Study,
+    User,
+)
+from diagnosis.selectors.reading import Reading, opinion_is_ready, reading_of
 from diagnosis.selectors.studies import SecondOpinion, current_review, reader_labels, second_opinion
-from diagnosis.web.chips import NOT_ANALYSED, Chip, opinion_chip, prediction_chip, study_chip
+from diagnosis.services.reviews import labels_to_sign
+from diagnosis.web.chips import NOT_ANALYSED, PREDICTION, Chip, opinion_chip, prediction_chip, study_chip
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
-from diagnosis.web.forms.review import ReviewForm
+from diagnosis.web.forms.review import FirstReadForm, ReviewForm
+from diagnosis.web.report_panel import ReportPanel, report_panel
 
 QUICK_SECONDS = 1
 SLOW_SECONDS = 5
@@ -52,7 +67,11 @@ class ImagePanel:
     @property
     def name(self) -> str:
         """“Image 2, PA”."""
-        return ", ".join(part for part in (f"Image {self.number}", self.image.view_position) if part)
+        return ", ".join(
+            part
+            for part in (_("Image %(number)s") % {"number": self.number}, self.image.view_position)
+            if part
+        )
 
     @property
     def shown_label(self) -> str:
@@ -72,9 +91,10 @@ def image_panels(study: Study, opinion: SecondOpinion) -> list[ImagePanel]:
 class DecisionPanel:
     """What the reader may do now, or what a reader has done.
 
-    ``choice`` is the form with the labels of a second opinion that names several; ``form`` the one for a reading of one's
-    own. Both are ``None`` for those who may not sign and once the study is read; ``kept`` then holds what was typed into
-    a form that came too late.
+    ``first`` is the form of the own read at a site that reads first: until it is locked there is no other. ``choice`` is
+    the form with the labels of a second opinion that names several; ``form`` the one for a reading of one's own. All are
+    ``None`` for those who may not sign and once the study is read; ``kept`` then holds what was typed into a form that
+    came too late. ``is_ready``: the second opinion has come that the reader of a locked read waits for.
     """
 
     review: Review | None
@@ -83,10 +103,14 @@ class DecisionPanel:
     may_sign: bool
     can_confirm: bool
     is_pending: bool
+    opinion_label: str
     decision: str
+    reading: Reading
+    is_ready: bool
+    first: FirstReadForm | None
     choice: ReviewForm | None
     form: ReviewForm | None
-    kept: ReviewForm | None
+    kept: FirstReadForm | ReviewForm | None
     problem: str
 
     @property
@@ -98,16 +122,65 @@ class DecisionPanel:
         """Whether the form of one's own reading is unfolded: there is nothing to confirm, or something to mend."""
         if self.form is None:
             return False
-        return self.form.is_bound or not (self.can_confirm or self.choice is not None or self.is_pending)
+        if self.reading.awaits_reveal:
+            return self.form.is_bound
+        if self.form.is_bound or self.keeps_own:
+            return True
+        return not (self.can_confirm or self.choice is not None or self.is_pending)
+
+    @property
+    def kept_text(self) -> str:
+        """What was typed into a form that came too late, to be copied."""
+        return kept_text(self.kept) if self.kept else ""
+
+    @property
+    def own(self) -> FirstRead | None:
+        """What this reader locked before the second opinion was shown."""
+        return self.reading.first_read
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the second opinion is the one label that this reader had locked."""
+        return self.can_confirm and self.own is not None and self.own.label == self.opinion_label
+
+    @property
+    def keeps_own(self) -> bool:
+        """Whether the reading of one's own begins with the locked label, for a reader to keep it or not."""
+        return self.form is not None and bool(self.form["label"].initial)
+
+
+Bound = FirstReadForm | ReviewForm
+
+
+def kept_text(form: Bound) -> str:
+    """One line for each field that a person has filled in, in the words of the page."""
+    lines = []
+    for field in form.visible_fields():
+        value = field.value()
+        if value:
+            names = dict(getattr(field.field.widget, "choices", ()))
+            lines.append(f"{field.label}: {names.get(value, value)}")
+    return "\n".join(lines)
 
 
 def decision_panel(
-    user: User, study: Study, opinion: SecondOpinion, *, bound: ReviewForm | None = None, problem: str = ""
+    study: Study,
+    opinion: SecondOpinion,
+    reading: Reading,
+    image_set: str,
+    *,
+    bound: Bound | None = None,
+    problem: str = "",
 ) -> DecisionPanel:
     review = current_review(study)
-    may_sign = policies.may(user, policies.Act.SIGN_REVIEW, study.site)
+    may_sign = reading.is_reader
     takes_reads = may_sign and not study.is_read
-    choice, form = _forms(study, opinion, bound) if takes_reads else (None, None)
+    first, choice, form = None, None, None
+    if takes_reads and reading.awaits_first_read:
+        first = bound if isinstance(bound, FirstReadForm) else first_read_form(study, image_set)
+    elif takes_reads:
+        choice, form = _forms(study, opinion, reading, bound if isinstance(bound, ReviewForm) else None)
+    used = {id(known) for known in (first, choice, form) if known is not None}
     return DecisionPanel(
         review=review if study.is_read else None,
         earlier=[earlier for earlier in study.reviews.all() if not study.is_read or earlier != review],
@@ -116,10 +189,14 @@ def decision_panel(
         # While another image is still being analysed the opinion on the study is not the last word.
         can_confirm=takes_reads and opinion.has_label and not opinion.is_pending,
         is_pending=opinion.is_pending,
+        opinion_label=opinion.label,
         decision=_own_decision(opinion),
+        reading=reading,
+        is_ready=takes_reads and opinion_is_ready(reading, study),
+        first=first,
         choice=choice,
         form=form,
-        kept=bound if bound and not takes_reads else None,
+        kept=bound if bound and id(bound) not in used else None,
         problem=problem,
     )
 
@@ -129,23 +206,47 @@ def _own_decision(opinion: SecondOpinion) -> Decision:
 
 
 def _forms(
-    study: Study, opinion: SecondOpinion, bound: ReviewForm | None
+    study: Study, opinion: SecondOpinion, reading: Reading, bound: ReviewForm | None
 ) -> tuple[ReviewForm | None, ReviewForm]:
-    """The form to choose among the labels of an open opinion, and the one for any other label; ``bound`` is one of them."""
+    """The form to choose among the labels of an open opinion, and the one for any other label; ``bound`` is one of them.
+
+    The label that the reader had locked is chosen already, in the form that offers it.
+    """
     chosen = bound if bound and bound.decides and opinion.is_open else None
     own = bound if bound and chosen is None else None
-    choice = (chosen or ReviewForm(labels=opinion.possible, decides=True)) if opinion.is_open else None
-    return choice, own or review_form(study, opinion)
+    choice = None
+    if opinion.is_open:
+        choice = chosen or ReviewForm(
+            labels=opinion.possible, decides=True, initial=_locked(reading, opinion.possible)
+        )
+    return choice, own or review_form(study, opinion, reading)
 
 
-def review_form(study: Study, opinion: SecondOpinion, data: QueryDict | None = None) -> ReviewForm:
-    """What was sent, or an empty form. To decide means to take one of the labels that an open opinion names; every other
-    reading offers the labels that it does not name.
+def _locked(reading: Reading, labels: Mapping[str, str]) -> dict[str, str]:
+    first_read = reading.first_read
+    return {"label": first_read.label} if first_read and first_read.label in labels else {}
+
+
+def review_form(
+    study: Study, opinion: SecondOpinion, reading: Reading, data: QueryDict | None = None
+) -> ReviewForm:
+    """What was sent, or a form with the locked label. To decide means to take one of the labels that an open opinion names;
+    every other reading offers the labels that it does not name.
     """
     if data is not None and data.get("decision") == Decision.DECIDE and opinion.is_open:
         return ReviewForm(data, labels=opinion.possible, decides=True)
-    labels = {code: name for code, name in reader_labels(study).items() if code not in opinion.possible}
-    return ReviewForm(data, labels=labels)
+    labels = {
+        code: name for code, name in labels_to_sign(study, reading).items() if code not in opinion.possible
+    }
+    return ReviewForm(data, labels=labels, initial=_locked(reading, labels))
+
+
+def first_read_form(study: Study, image_set: str, data: QueryDict | None = None) -> FirstReadForm:
+    """What was sent, or an empty form, for the images that are on screen."""
+    if data is not None:
+        data = data.copy()
+        data["image_set"] = image_set
+    return FirstReadForm(data, labels=reader_labels(study), initial={"image_set": image_set})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +262,28 @@ class StudyPanels:
     images: list[ImagePanel]
     limits: list[tuple[str, list[str]]]
     decision: DecisionPanel
+    report: ReportPanel
+    image_set: str
     may_run: bool
     poll_seconds: int | None
+
+    @property
+    def images_came(self) -> bool:
+        """Whether the study holds images by now that are not on screen."""
+        return self.image_set != self.decision.reading.image_set
+
+    @property
+    def waiting_chip(self) -> Chip:
+        """For a reader whose own read is locked, and who may know by now that an analysis is on its way."""
+        return PREDICTION[PredictionStatus.RUNNING]
+
+    @property
+    def said_scores(self) -> list[tuple[str, str, float]]:
+        """The scores of the labels that the one image of a study gets: short, beside the reader's own read."""
+        done = [prediction for prediction in self.opinion.predictions if prediction.is_done]
+        if len(done) != 1:
+            return []
+        return [score for score in done[0].scores if score[0] in done[0].possible_labels]
 
     @property
     def shown_images(self) -> list[ImagePanel]:
@@ -182,18 +303,35 @@ class StudyPanels:
 
 
 def study_panels(
-    user: User, study: Study, *, bound: ReviewForm | None = None, problem: str = ""
+    user: User,
+    study: Study,
+    *,
+    shown_images: str | None = None,
+    bound: Bound | None = None,
+    problem: str = "",
 ) -> StudyPanels:
+    """``shown_images`` is the ``Reading.image_set`` of the page that asks for its panels again; a page that shows all images
+    leaves it out.
+    """
     opinion = second_opinion(study)
+    reading = reading_of(user, study)
+    image_set = reading.image_set if shown_images is None else shown_images
     return StudyPanels(
         status_chip=study_chip(study),
         opinion=opinion,
         opinion_chip=opinion_chip(opinion),
         images=image_panels(study, opinion),
         limits=_limits(opinion),
-        decision=decision_panel(user, study, opinion, bound=bound, problem=problem),
+        decision=decision_panel(study, opinion, reading, image_set, bound=bound, problem=problem),
+        report=report_panel(
+            user,
+            study,
+            takes_reads=reading.is_reader and not study.is_read,
+            is_reader=reading.is_reader,
+        ),
+        image_set=image_set,
         may_run=policies.may(user, policies.Act.RUN_ANALYSIS, study.site),
-        poll_seconds=_poll_seconds(study, opinion),
+        poll_seconds=_poll_seconds(study, opinion, reading),
     )
 
 
@@ -205,8 +343,10 @@ def _limits(opinion: SecondOpinion) -> list[tuple[str, list[str]]]:
     return [(f"{name} {version}", limits) for name, version, limits in cards if limits]
 
 
-def _poll_seconds(study: Study, opinion: SecondOpinion) -> int | None:
+def _poll_seconds(study: Study, opinion: SecondOpinion, reading: Reading) -> int | None:
     waiting = [prediction.queued_at for prediction in opinion.predictions if not prediction.is_final]
+    if reading.awaits_reveal and reading.first_read is not None:
+        waiting.append(reading.first_read.locked_at)
     if waiting:
         waited = (timezone.now() - max(waiting)).total_seconds()
         return QUICK_SECONDS if waited < QUICK_FOR_SECONDS else SLOW_SECONDS

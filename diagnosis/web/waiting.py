@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
 from diagnosis.models import ImageKind, IncomingFile, Patient, Sex, Site, User
 from diagnosis.services.patients import Difference, patient_differences
 
@@ -48,24 +51,24 @@ class FileGroup:
         header = self.header
         name = header.get("patient_name") or ""
         facts = [
-            ("Name", Patient(person_name=name).display_name if name else ""),
-            ("Record number", header.get("patient_id") or ""),
-            ("Birth date", shown_day(header.get("patient_birth_date"))),
-            ("Sex", shown_sex(header.get("patient_sex"))),
-            ("Taken on", _shown_time(header)),
-            ("Accession number", header.get("accession_number") or ""),
-            ("Description", header.get("study_description") or ""),
-            ("Hospital in the file", header.get("institution_name") or ""),
+            (_("Name"), Patient(person_name=name).display_name if name else ""),
+            (_("Record number"), header.get("patient_id") or ""),
+            (_("Birth date"), shown_day(header.get("patient_birth_date"))),
+            (_("Sex"), shown_sex(header.get("patient_sex"))),
+            (_("Taken on"), _shown_time(header)),
+            (_("Accession number"), header.get("accession_number") or ""),
+            (_("Description"), header.get("study_description") or ""),
+            (_("Hospital in the file"), header.get("institution_name") or ""),
         ]
         return [(label, value) for label, value in facts if value]
 
 
 def shown_day(value: str | None) -> str:
-    return f"{dt.date.fromisoformat(value):%-d %b %Y}" if value else ""
+    return date_format(dt.date.fromisoformat(value), "j M Y") if value else ""
 
 
 def shown_sex(value: str | None) -> str:
-    return Sex(value).label if value else ""
+    return str(Sex(value).label) if value else ""
 
 
 def _shown_time(header: dict[str, Any]) -> str:
@@ -79,7 +82,9 @@ def file_facts(incoming: IncomingFile) -> str:
     header = incoming.header
     parts = [header.get("body_part_examined"), header.get("view_position"), header.get("laterality")]
     if incoming.rows:
-        parts.append(f"{incoming.columns} by {incoming.rows} pixels")
+        parts.append(
+            _("%(columns)s by %(rows)s pixels") % {"columns": incoming.columns, "rows": incoming.rows}
+        )
     parts.append(incoming.get_kind_display())
     return " · ".join(part for part in parts if part)
 
@@ -133,4 +138,4 @@ def _shown(difference: Difference, file_name: str) -> FileDifference:
             sides = [shown_day(side) for side in sides]
         case "Sex":
             sides = [shown_sex(side) for side in sides]
-    return FileDifference(file_name, difference.field, *sides)
+    return FileDifference(file_name, _(difference.field), *sides)

@@ -1,20 +1,4 @@
+// The one script that pages name, and nothing more: Django serves it under a name with a hash, and a chunk that imports it by
+// the plain one gets it a second time. What must run once is in a chunk of its own.
 import "./styles/main.css";
-
-import { startDecisionLink } from "./decision-link";
-import { startHeatMaps } from "./heat-map";
-import { startMenus } from "./menu";
-import { startRequests } from "./requests";
-import { startThemeToggle } from "./theme";
-import { startUploads } from "./uploads";
-import { startViewer } from "./viewer";
-
-// Shows what works with a script alone.
-document.documentElement.classList.add("js");
-
-startRequests();
-startMenus();
-startThemeToggle();
-startUploads();
-startViewer();
-startHeatMaps();
-startDecisionLink();
+import "./app";

@@ -27,11 +27,17 @@ function holdsTypedText(element: Element): boolean {
   return forms.some((form) => [...form.elements].some((control) => isControl(control) && isTyped(control)));
 }
 
+/** A part that somebody works in says what it is for: as long as that is the same, it is left to them. */
+function isHeld(node: Node, fresh: Node): boolean {
+  if (!(node instanceof HTMLElement) || !(fresh instanceof HTMLElement)) return false;
+  return node.dataset["hold"] !== undefined && node.dataset["hold"] === fresh.dataset["hold"];
+}
+
 const callbacks = {
-  beforeNodeMorphed: (node: Node): boolean => !(isControl(node) && isTyped(node)),
+  beforeNodeMorphed: (node: Node, fresh: Node): boolean => !(isControl(node) && isTyped(node)) && !isHeld(node, fresh),
   // A read that somebody else signed meanwhile must not take away what is being written.
   beforeNodeRemoved: (node: Node): boolean =>
-    !(node instanceof Element && (node.matches("[data-keep]") || holdsTypedText(node))),
+    !(node instanceof Element && (node.matches("[data-keep], :has([data-keep])") || holdsTypedText(node))),
   // What a person has opened stays open.
   beforeAttributeUpdated: (name: string, element: Element): boolean =>
     !(name === "open" && element instanceof HTMLDetailsElement),

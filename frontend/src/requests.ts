@@ -3,20 +3,23 @@
 import htmx from "htmx.org";
 import { defineMorph } from "./morph";
 import { notice, sentenceOf, withdraw } from "./notices";
+import { isPoll, startPolls } from "./polls";
+import { gettext } from "./texts";
 
 interface RequestDetail {
   elt: Element;
   xhr: XMLHttpRequest;
   headers: Record<string, string>;
+  requestConfig?: { elt: Element };
   shouldSwap: boolean;
   isError: boolean;
 }
 
 const SESSION_ENDED =
-  "Your session has ended and nothing was sent. What you typed is still here: copy it, log in again, and send it again.";
-const NO_ANSWER = "The portal does not answer. What you typed is still here: check the network and try again.";
-const NOT_CURRENT = "The portal does not answer: this page is not up to date until it does.";
-const TECHNICAL = "The portal could not do this because of a technical error. Try again; if it happens again, tell an administrator.";
+  gettext("Your session has ended and nothing was sent. What you typed is still here: copy it, log in again, and send it again.");
+const NO_ANSWER = gettext("The portal does not answer. What you typed is still here: check the network and try again.");
+const NOT_CURRENT = gettext("The portal does not answer: this page is not up to date until it does.");
+const TECHNICAL = gettext("The portal could not do this because of a technical error. Try again; if it happens again, tell an administrator.");
 
 /** Answers that are fragments like any other: the form again, with what is wrong. */
 const REFUSALS = new Set([400, 409, 422]);
@@ -37,6 +40,7 @@ export function startRequests(): void {
   defineMorph();
   document.body.setAttribute("hx-ext", "morph");
 
+  startPolls();
   let isPersonActive = false;
   for (const name of ["keydown", "pointerdown", "wheel", "touchmove"]) {
     document.addEventListener(name, () => (isPersonActive = true), { passive: true });
@@ -55,6 +59,11 @@ export function startRequests(): void {
       detail.shouldSwap = true;
       detail.isError = false;
     }
+  });
+  on("htmx:beforeSwap", (_event, detail) => {
+    // What was typed has arrived: the form it was typed into need not be kept any more.
+    const form = detail.requestConfig?.elt;
+    if (form?.matches("form[data-keep-typed]") && detail.xhr.status < 300) form.removeAttribute("data-keep-typed");
   });
   on("htmx:responseError", (_event, detail) => {
     const { status, responseText } = detail.xhr;
@@ -76,10 +85,6 @@ export function startRequests(): void {
       withdraw(NO_ANSWER);
     }
   });
-}
-
-function isPoll(element: Element): boolean {
-  return element.matches("[data-poll]");
 }
 
 function on(name: string, listener: (event: Event, detail: RequestDetail) => void): void {

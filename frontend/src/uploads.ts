@@ -6,13 +6,14 @@ import { fingerprint } from "./uploads/fingerprint";
 import { Row } from "./uploads/row";
 import { askForResult, type Listener, type Portal, send } from "./uploads/sending";
 import { Totals } from "./uploads/totals";
+import { gettext, ngettext } from "./texts";
 
 /** More would not be faster, and would take the line from everybody else in the ward. */
 const AT_ONCE = 3;
 const REFRESH_EVERY_MS = 2000;
 const SHOW_EVERY_MS = 200;
 
-const UNREADABLE = "The file cannot be read any more: it was moved, changed or unplugged. Choose it again.";
+const UNREADABLE = gettext("The file cannot be read any more: it was moved, changed or unplugged. Choose it again.");
 
 export function startUploads(): void {
   const zone = document.querySelector<HTMLFormElement>("[data-drop-zone]");
@@ -87,7 +88,7 @@ class DropZone {
       this.take(withoutSystemFiles(await droppedFiles(dropped)));
     } catch {
       this.part("left-out").textContent =
-        "A folder could not be read, so nothing of what you dropped was taken. Drop it again, or choose its files.";
+        gettext("A folder could not be read, so nothing of what you dropped was taken. Drop it again, or choose its files.");
       this.part("summary").hidden = false;
     }
   }
@@ -135,7 +136,7 @@ class DropZone {
       // Told below: the button can be pressed again.
     }
     button.disabled = false;
-    this.part("status").textContent = "It could not be thrown away now. Try again; what has arrived expires by itself.";
+    this.part("status").textContent = gettext("It could not be thrown away now. Try again; what has arrived expires by itself.");
   }
 
   private dropUnfinished(item: HTMLElement): void {
@@ -179,8 +180,8 @@ class DropZone {
     const isArchive = file.name.toLowerCase().endsWith(".zip");
     if (file.size <= Number(isArchive ? data["maxArchiveBytes"] : data["maxBytes"])) return "";
     return isArchive
-      ? `The archive is larger than the limit of ${data["maxArchiveMegabytes"]} MB. Send it in several smaller ones.`
-      : `The file is larger than the limit of ${data["maxMegabytes"]} MB. Export the single image again, with compression if need be.`;
+      ? gettext("The archive is larger than the limit of %(megabytes)s MB. Send it in several smaller ones.", { megabytes: data["maxArchiveMegabytes"]! })
+      : gettext("The file is larger than the limit of %(megabytes)s MB. Export the single image again, with compression if need be.", { megabytes: data["maxMegabytes"]! });
   }
 
   private addRow(file: File | null, name: string): Row {
@@ -249,7 +250,7 @@ class DropZone {
   /** A file that has arrived, and whose result is still to come. */
   private askFor(row: Row): void {
     this.active += 1;
-    row.examining("Being examined");
+    row.examining(gettext("Being examined"));
     void askForResult(this.portal, row.uploadUrl!, this.listener(row));
   }
 
@@ -314,7 +315,7 @@ class DropZone {
     this.part("only-problems").hidden = this.rows.length < 10;
     if (this.leftOut) {
       this.part("left-out").textContent =
-        `${this.leftOut} file${this.leftOut === 1 ? "" : "s"} of the operating system (such as .DS_Store) left out.`;
+        ngettext("%(number)s file of the operating system (such as .DS_Store) left out.", "%(number)s files of the operating system (such as .DS_Store) left out.", this.leftOut);
     }
   }
 

@@ -11,6 +11,7 @@ from diagnosis.services.audit import audit_record
 from diagnosis.services.outbox import message_enqueue
 from diagnosis.services.reviews import review_sign
 from tests.factories import (
+    FirstReadFactory,
     HeldFileFactory,
     ImageFactory,
     IncomingFileFactory,
@@ -61,6 +62,7 @@ def make_records(site, reader, patient_name):
         "study": study,
         "image": image,
         "prediction": prediction,
+        "firstread": FirstReadFactory(study=study, reader=reader, revealed=True),
         "review": review,
         "labresult": lab_result,
         "symptomnote": note,

@@ -208,7 +208,10 @@ def test_the_services_themselves_refuse_who_may_not_manage_accounts(request, rad
 
 def test_a_superuser_makes_a_site_and_a_time_zone_must_exist(browser, superuser):
     add = reverse("admin:diagnosis_site_add")
-    shown = {field.name: field.value() for field in browser.get(add).context["adminform"].form}
+    page = browser.get(add)
+    shown = {field.name: field.value() for field in page.context["adminform"].form}
+    # Who says nothing about it gets the protocol that keeps the network from readers.
+    assert shown["reading_protocol"] == "read-first"
     assert shown["deidentification"] == "off"
     values = {name: value for name, value in shown.items() if value is not None} | {"name": "New Hospital"}
     assert browser.post(add, {**values, "time_zone": "Europe/Nowhere"}).status_code == 200

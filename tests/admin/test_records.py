@@ -10,14 +10,26 @@ from diagnosis.models import AuditEvent, OutboxMessage
 from tests.admin.conftest import list_of, make_records, page_of
 from tests.factories import PatientFactory
 
-CLINICAL = ["patient", "study", "image", "prediction", "review", "labresult", "symptomnote", "incomingfile"]
+CLINICAL = [
+    "patient",
+    "study",
+    "image",
+    "prediction",
+    "firstread",
+    "review",
+    "labresult",
+    "symptomnote",
+    "incomingfile",
+]
 SCOPED = [*CLINICAL, "heldfile", "auditevent", "pacsretrieval"]
 READ_ONLY = [*SCOPED, "modelversion", "outboxmessage"]
+CASES = ["caserules", "criticalfinding", "criticalresult", "discrepancy", "escalationcontact", "secondread"]
+"""Of them ``test_cases``."""
 
 
 def test_the_table_names_every_model_of_the_admin():
     registered = {model._meta.model_name for model in admin.site._registry}
-    assert registered == {*READ_ONLY, "user", "site", "pacspeer"}
+    assert registered == {*READ_ONLY, *CASES, "user", "site", "pacspeer", "reporttext", "reportletterhead"}
 
 
 @pytest.mark.parametrize("name", SCOPED)
@@ -196,7 +208,7 @@ def test_the_front_page_offers_what_the_person_may_see(visit, admin, here):
     assert "CXR Portal administration" in page
     assert "Audit events" in page
     assert "Outbox" not in page
-    assert "/add/" not in page
+    assert not [name for name in READ_ONLY if f"/{name}/add/" in page]
 
 
 def test_a_patient_of_the_own_site_is_not_opened_by_another_sites_number(visit, admin, other_site, here):

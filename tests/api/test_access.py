@@ -7,7 +7,9 @@ from rest_framework.test import APIClient
 from diagnosis.api.urls import urlpatterns
 from diagnosis.models import AuditEvent
 from diagnosis.selectors.studies import second_opinion
-from tests.factories import ImageFactory, PredictionFactory
+from tests.api import case_access
+from tests.case_records import case_records
+from tests.factories import ImageFactory, PredictionFactory, ReviewFactory
 
 PEOPLE = ("doctor", "radiologist", "admin", "outsider", "anonymous")
 
@@ -30,7 +32,16 @@ TABLE = {
     ("get", "studies"): (200, 200, 200, 200, 401),
     ("get", "study"): (200, 200, 200, 404, 401),
     ("get", "reviews"): (200, 200, 200, 404, 401),
+    # At a site that shows the second opinion at once nothing is to be locked.
+    ("post", "first_read"): (403, 400, 403, 404, 401),
+    ("post", "reveal"): (403, 400, 403, 404, 401),
     ("post", "reviews"): (403, 201, 403, 404, 401),
+    # A radiologist who has written nothing has no draft.
+    ("get", "report_draft"): (403, 404, 403, 404, 401),
+    ("post", "report_draft"): (403, 200, 403, 404, 401),
+    ("post", "addenda"): (403, 201, 403, 404, 401),
+    ("post", "corrections"): (403, 201, 403, 404, 401),
+    ("get", "report"): (200, 200, 200, 404, 401),
     ("get", "image"): (200, 200, 200, 404, 401),
     ("get", "original"): (200, 200, 200, 404, 401),
     ("get", "preview"): (200, 200, 200, 404, 401),
@@ -41,15 +52,20 @@ TABLE = {
     ("post", "run_again"): (202, 202, 202, 404, 401),
     ("get", "heat_map"): (200, 200, 200, 404, 401),
     ("get", "unknown"): (404, 404, 404, 404, 404),
-}
+} | case_access.TABLE
 
 
 @pytest.fixture
-def records(site, patient, study, prediction, lab_result, symptom_note):
+def records(site, doctor, radiologist, patient, study, prediction, lab_result, symptom_note):
     """Addresses and bodies for every row of the table."""
     failed = PredictionFactory(image=ImageFactory(study__patient=patient), failed=True)
     token = second_opinion(study).token
+    signed = ReviewFactory(study__patient=patient)
     paths = {
+        "report_draft": f"studies/{study.pk}/report-draft/",
+        "addenda": f"studies/{signed.study.pk}/addenda/",
+        "corrections": f"studies/{signed.study.pk}/corrections/",
+        "report": f"reviews/{signed.pk}/report/",
         "token": "auth/token/",
         "logout": "auth/logout/",
         "me": "me/",
@@ -62,6 +78,8 @@ def records(site, patient, study, prediction, lab_result, symptom_note):
         "timeline": f"patients/{patient.pk}/timeline/",
         "studies": "studies/",
         "study": f"studies/{study.pk}/",
+        "first_read": f"studies/{study.pk}/first-read/",
+        "reveal": f"studies/{study.pk}/reveal/",
         "reviews": f"studies/{study.pk}/reviews/",
         "image": f"images/{prediction.image.pk}/",
         "original": f"images/{prediction.image.pk}/original/",
@@ -72,14 +90,23 @@ def records(site, patient, study, prediction, lab_result, symptom_note):
         "run_again": f"predictions/{failed.pk}/run-again/",
         "heat_map": f"predictions/{prediction.pk}/heat-map/covid19/",
         "unknown": "nothing/here/",
-    }
+    } | case_access.paths(case_records(patient, doctor=doctor, radiologist=radiologist))
     bodies = {
         "patients": {"mrn": "NEW-1"},
         "lab_results": {"result": "detected", "collected_at": "2026-01-02T08:00:00Z"},
         "symptom_notes": {"text": "Cough."},
+        "report_draft": {"version": 0, "findings": "Clear."},
+        "addenda": {"follows": str(signed.pk), "addendum": "Told the doctor."},
+        "corrections": {
+            "follows": str(signed.pk),
+            "change_reason": "Wrong side.",
+            "label": "normal",
+            "findings": "On the right.",
+        },
         "reviews": {"decision": "confirm", "opinion_token": token},
+        "first_read": {"label": "normal", "confidence": "likely", "image_set": "0"},
     }
-    return paths, bodies
+    return paths, bodies | case_access.BODIES
 
 
 @pytest.mark.parametrize("person", PEOPLE)

@@ -23,6 +23,8 @@ PACKAGES = {
     "Orthanc": "orthanc",
     "/usr/share/orthanc/plugins/libOrthancDicomWeb.so": "orthanc-dicomweb",
     "openssl": "openssl",
+    "msgfmt": "gettext",
+    "msgmerge": "gettext",
 }
 
 

@@ -62,8 +62,17 @@ def page(context: BrowserContext) -> Page:
 
 @pytest.fixture(scope="session")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PortalProcess]:
-    """The embedded mode with the demo's patients, as ``make run`` starts it; shared by the tests of this process."""
+    """The embedded mode with the demo's patients, as ``make run`` starts it; shared by the tests of this process.
+
+    Its hospital shows the second opinion at once; ``tests/e2e/test_reading.py`` is about those that read first.
+    """
     with start_portal(tmp_path_factory.mktemp("portal")) as process:
+        process.manage(
+            "shell",
+            "--no-imports",
+            "--command",
+            "from diagnosis.models import Site; Site.objects.update(reading_protocol='concurrent')",
+        )
         yield process
 
 

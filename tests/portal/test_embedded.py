@@ -55,9 +55,10 @@ def test_the_accounts_are_printed_and_kept_where_only_the_owner_reads_them(porta
     file = portal.var_dir / "demo-accounts.txt"
 
     assert file.stat().st_mode & 0o777 == 0o600
-    assert set(portal.accounts) == {"doctor", "radiologist", "admin"}
-    assert len(set(portal.accounts.values())) == 3
-    assert all(password in printed for password in portal.accounts.values())
+    # Other tests make accounts of their own at the same portal.
+    passwords = {portal.accounts[name] for name in ("doctor", "radiologist", "admin")}
+    assert len(passwords) == 3
+    assert all(password in printed for password in passwords)
 
 
 def test_the_demo_patients_get_their_second_opinion_from_the_worker(portal: PortalProcess):

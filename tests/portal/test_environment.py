@@ -63,6 +63,7 @@ def test_production_takes_all_that_it_requires(read):
     assert environment.mode == "production"
     assert environment.ssl_redirect
     assert environment.database["HOST"] == "db"
+    assert environment.public_url == "https://portal.example"
 
 
 @pytest.mark.parametrize("name", sorted(PRODUCTION.keys() - {"CXR_MODE"}))
@@ -89,6 +90,7 @@ def test_production_does_not_start_without(read, name):
         ("REDIS_URL", "amqp://localhost", "start with redis://"),
         ("EMAIL_URL", "mail.example", "start with submission://"),
         ("ALLOWED_HOSTS", "*", "each host"),
+        ("CXR_PUBLIC_URL", "portal.example", "start with https://"),
         ("CXR_TRUSTED_PROXY_COUNT", "-1", "greater than or equal to 0"),
     ],
 )

@@ -43,9 +43,9 @@ from diagnosis.models import Image, Prediction, Review, Study
 from diagnosis.selectors.studies import OpinionState, studies_with_state
 done, refused = Prediction.objects.order_by("status")
 print(done.possible_labels, done.is_unsure, refused.possible_labels, bytes(done.activation_maps))
-print([state.value for state in OpinionState if studies_with_state(Study.objects.all(), state).exists()])
+print([state.value for state in OpinionState if studies_with_state(Study.objects.all(), state, viewer=None).exists()])
 Prediction.objects.filter(pk=done.pk).update(possible_labels=["covid19", "normal"])
-print([state.value for state in OpinionState if studies_with_state(Study.objects.all(), state).exists()])
+print([state.value for state in OpinionState if studies_with_state(Study.objects.all(), state, viewer=None).exists()])
 columns = ("kind", "road", "series_instance_uid", "transfer_syntax_uid", "number_of_frames", "not_analysed_code")
 print(*Image.objects.order_by("kind").values_list(*columns))
 for change in (

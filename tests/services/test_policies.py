@@ -13,12 +13,17 @@ from tests.factories import PatientFactory
 MAY = {
     "doctor": {
         Act.VIEW_RECORDS, Act.UPLOAD, Act.ADD_PATIENT, Act.ADD_LAB_RESULT, Act.ADD_SYMPTOM_NOTE, Act.RUN_ANALYSIS,
+        Act.REQUEST_SECOND_READ, Act.ACKNOWLEDGE_CRITICAL, Act.CHANGE_PRIORITY,
     },
     "radiologist": {
         Act.VIEW_RECORDS, Act.UPLOAD, Act.ADD_PATIENT, Act.ADD_LAB_RESULT, Act.ADD_SYMPTOM_NOTE, Act.RUN_ANALYSIS,
-        Act.SIGN_REVIEW,
+        Act.REQUEST_SECOND_READ, Act.ACKNOWLEDGE_CRITICAL, Act.CHANGE_PRIORITY,
+        Act.SIGN_REVIEW, Act.READ_SECOND, Act.RESOLVE_DISCREPANCY, Act.FLAG_CRITICAL,
     },
-    "admin": {Act.VIEW_RECORDS, Act.RUN_ANALYSIS, Act.RESOLVE_HELD_FILE},
+    "admin": {
+        Act.VIEW_RECORDS, Act.RUN_ANALYSIS, Act.RESOLVE_HELD_FILE, Act.SET_CASE_RULES, Act.SET_UP_REPORTS,
+        Act.CHANGE_PRIORITY, Act.ASSIGN_READER, Act.END_CLAIM,
+    },
     "outsider": set(),
 }  # fmt: skip
 
@@ -33,6 +38,7 @@ def test_the_workers_may_only_analyse(site):
     assert {act for act in Act if policies.may(system_user(), act, site)} == {
         Act.RUN_ANALYSIS,
         Act.RECORD_ANALYSIS,
+        Act.ESCALATE_CRITICAL,
     }
 
 

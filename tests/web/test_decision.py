@@ -115,7 +115,8 @@ def test_who_comes_too_late_sees_the_first_decision_and_keeps_the_note(
     said = text(response)
     assert "Rafael Reader signed this study first" in said
     assert "Signed by Rafael Reader" in said
-    assert "Your note, not signed Rotated <to the left>." in said
+    assert "What you had entered, not signed" in said
+    assert "Reason: Positioning or rotation Note: Rotated <to the left>." in said
     assert Review.objects.get().reader == radiologist
 
 

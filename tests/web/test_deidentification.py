@@ -29,7 +29,7 @@ def copying(site):
 
 def test_the_page_is_written_from_the_rules(browser, doctor, copying):
     page = text(browser(doctor).get(PAGE))
-    assert "Saint Example stores a de-identified copy" in page
+    assert "It is so at: Saint Example" in page
     assert "Patient's Name Emptied (0010,0010) Z" in page
     assert "Study Instance UID Replaced by another UID (0020,000D) U" in page
     assert "View Position Kept (0018,5101) -" in page
@@ -127,8 +127,12 @@ def test_a_superuser_switches_it_and_the_change_is_on_record(browser, site):
     superuser = UserFactory(username="root", is_superuser=True, is_staff=True)
     address = reverse("admin:diagnosis_site_change", args=[site.pk])
     client = browser(superuser)
-    assert f'<a href="{PAGE}">What goes and what stays</a>' in html(client.get(address))
-    sent = {"name": site.name, "time_zone": site.time_zone, "deidentification": "stored_copy"}
+    page = client.get(address)
+    assert f'<a href="{PAGE}">What goes and what stays</a>' in html(page)
+    shown = {field.name: field.value() for field in page.context["adminform"].form}
+    sent = {name: value for name, value in shown.items() if value is not None} | {
+        "deidentification": "stored_copy"
+    }
     assert client.post(address, sent).status_code == 302
     site.refresh_from_db()
     assert site.stores_deidentified

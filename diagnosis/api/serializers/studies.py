@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -11,21 +12,30 @@ from diagnosis.api.fields import InputSerializer
 from diagnosis.api.serializers.accounts import PersonSerializer
 from diagnosis.api.serializers.patients import PatientSerializer
 from diagnosis.models import (
+    Confidence,
     Decision,
+    FirstRead,
     Image,
     ModelVersion,
+    OpinionReveal,
     OverrideReason,
     PcrResult,
     Prediction,
+    ReadingProtocol,
     Review,
     Study,
+    StudyStatus,
 )
+from diagnosis.selectors.outcomes import Outcome, outcome_of
+from diagnosis.selectors.reading import Reading, reading_of
 from diagnosis.selectors.studies import (
     SecondOpinion,
     current_predictions,
     current_review,
+    is_ai_hidden,
     reader_labels,
     second_opinion,
+    shown_status,
 )
 
 NOTICE = "A second opinion, not a diagnosis."
@@ -130,17 +140,70 @@ class SeenPredictionSerializer(serializers.Serializer[Any]):
     model_version = serializers.CharField()
 
 
-class ReviewSerializer(serializers.ModelSerializer[Review]):
+class FirstReadSerializer(serializers.ModelSerializer[FirstRead]):
     reader = PersonSerializer(read_only=True)
-    seen_predictions = SeenPredictionSerializer(many=True, read_only=True)
+    revealed_at = serializers.SerializerMethodField(
+        help_text="When the second opinion was shown to this reader; null while it was not."
+    )
+
+    class Meta:
+        model = FirstRead
+        fields = [
+            "id", "study", "reader", "label", "label_display", "confidence", "protocol", "image_set", "started_at",
+            "locked_at", "revealed_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+    def get_revealed_at(self, first_read: FirstRead) -> dt.datetime | None:
+        reveal: OpinionReveal | None = getattr(first_read, "reveal", None)
+        return reveal.revealed_at if reveal else None
+
+
+class FirstReadLockSerializer(InputSerializer):
+    label = serializers.CharField(max_length=64, help_text="One of `reader_labels`.")  # type: ignore[assignment]
+    confidence = serializers.ChoiceField(
+        choices=Confidence.choices, help_text="How sure the reader is of the label."
+    )
+    image_set = serializers.CharField(
+        max_length=64, help_text="`reading.image_set` of the study as the reader saw it."
+    )
+
+
+class ReviewSerializer(serializers.ModelSerializer[Review]):
+    """A signed read. It must come through ``reviews_shown``."""
+
+    reader = PersonSerializer(read_only=True)
+    decision = serializers.SerializerMethodField(help_text="Empty where it would tell what is hidden.")
+    reason = serializers.SerializerMethodField(help_text="Why the second opinion was overridden.")
+    seen_predictions = serializers.SerializerMethodField(
+        help_text="What the reader had on screen; null where that is hidden."
+    )
+    first_read = FirstReadSerializer(
+        read_only=True, allow_null=True, help_text="The own read, locked before the second opinion was shown."
+    )
 
     class Meta:
         model = Review
         fields = [
-            "id", "study", "follows", "reader", "decision", "label", "label_display", "reason", "note", "seen_predictions",
+            "id", "study", "kind", "follows", "reader", "protocol", "first_read", "decision", "label", "label_display",
+            "reason", "note", "findings", "impression", "comparison", "addendum", "change_reason", "seen_predictions",
             "signed_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=Decision.choices, allow_blank=True))
+    def get_decision(self, review: Review) -> str:
+        return review.decision if review.ai_shown else ""  # type: ignore[attr-defined]  # Annotated by the selector.
+
+    @extend_schema_field(serializers.ChoiceField(choices=OverrideReason.choices, allow_blank=True))
+    def get_reason(self, review: Review) -> str:
+        return review.reason if review.ai_shown else ""  # type: ignore[attr-defined]
+
+    @extend_schema_field(SeenPredictionSerializer(many=True, allow_null=True))
+    def get_seen_predictions(self, review: Review) -> Any:
+        if not review.ai_shown:  # type: ignore[attr-defined]
+            return None
+        return SeenPredictionSerializer(review.seen_predictions, many=True).data
 
 
 class ReviewSignSerializer(InputSerializer):
@@ -162,6 +225,21 @@ class ReviewSignSerializer(InputSerializer):
     )
     reason = serializers.ChoiceField(choices=OverrideReason.choices, required=False, allow_blank=True)
     note = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    findings = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    impression = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    comparison = serializers.CharField(required=False, allow_blank=True, max_length=10_000)
+    draft_version = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        help_text="Of your draft of this report, which ends with the signature. Left out, a draft stays.",
+    )
+    signing_password = serializers.CharField(
+        required=False,
+        write_only=True,
+        trim_whitespace=False,
+        max_length=4096,
+        help_text="Your password, where the site asks for it to sign.",
+    )
 
 
 class SecondOpinionSerializer(serializers.Serializer[SecondOpinion]):
@@ -183,6 +261,10 @@ class SecondOpinionSerializer(serializers.Serializer[SecondOpinion]):
         help_text="The model refused every image: no second opinion will come by itself."
     )
     has_failed = serializers.BooleanField()
+    is_hidden = serializers.BooleanField(
+        help_text="Nothing of the network may reach you yet: lock a first read, or wait for the signed one. All other fields "
+        "are then empty, whatever the network says."
+    )
     token = serializers.CharField(help_text="Names exactly this opinion: send it back with a signature.")
     notice = serializers.SerializerMethodField()
 
@@ -194,10 +276,32 @@ class SecondOpinionSerializer(serializers.Serializer[SecondOpinion]):
         return NOTICE
 
 
+class ReadingSerializer(serializers.Serializer[Reading]):
+    """Where the caller stands with the case by the reading protocol of its site."""
+
+    protocol = serializers.ChoiceField(choices=ReadingProtocol.choices)
+    image_set = serializers.CharField(
+        help_text="Names the images that the network is asked about: send it with a first read."
+    )
+    awaits_first_read = serializers.BooleanField(
+        help_text="The next act is to lock a first read of these images."
+    )
+    awaits_reveal = serializers.BooleanField(
+        help_text="A first read is locked, and the second opinion not shown yet: ask for its reveal, or sign unaided."
+    )
+    first_read = FirstReadSerializer(
+        allow_null=True,
+        help_text="What the caller locked for these images before the second opinion was shown.",
+    )
+
+
 class StudySerializer(serializers.ModelSerializer[Study]):
     """A study as the lists show it. It must come through ``studies_with_opinion``."""
 
     patient = PatientSerializer(read_only=True)
+    status = serializers.SerializerMethodField(
+        help_text="`to_read` stands for `analysing` too where the second opinion is hidden."
+    )
     image_count = serializers.SerializerMethodField()
     second_opinion = serializers.SerializerMethodField()
     latest_pcr = serializers.ChoiceField(
@@ -215,6 +319,10 @@ class StudySerializer(serializers.ModelSerializer[Study]):
             "created_at", "priority", "status", "image_count", "second_opinion", "latest_pcr", "review",
         ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=StudyStatus.choices))
+    def get_status(self, study: Study) -> str:
+        return shown_status(study).value
 
     def get_image_count(self, study: Study) -> int:
         return len(study.images.all())
@@ -234,11 +342,33 @@ class StudyDetailSerializer(StudySerializer):
     images = ImageSerializer(many=True, read_only=True)
     reviews = ReviewSerializer(many=True, read_only=True)
     reader_labels = serializers.SerializerMethodField(help_text="What a reader may sign.")
+    reading = serializers.SerializerMethodField()
+    outcome = serializers.SerializerMethodField(
+        help_text="What the second opinion did to the read that counts, against the PCR where there is one; null while it "
+        "is hidden or nothing is signed."
+    )
 
     class Meta(StudySerializer.Meta):
-        fields = [*StudySerializer.Meta.fields, "submitted_by", "images", "reviews", "reader_labels"]
+        fields = [
+            *StudySerializer.Meta.fields,
+            "submitted_by",
+            "images",
+            "reviews",
+            "reader_labels",
+            "reading",
+            "outcome",
+        ]
         read_only_fields = fields
 
     @extend_schema_field(LabelSerializer(many=True))
     def get_reader_labels(self, study: Study) -> list[dict[str, str]]:
         return [{"code": code, "display": display} for code, display in reader_labels(study).items()]
+
+    @extend_schema_field(ReadingSerializer)
+    def get_reading(self, study: Study) -> Any:
+        return ReadingSerializer(reading_of(self.context["request"].user, study)).data
+
+    @extend_schema_field(serializers.ChoiceField(choices=Outcome.choices, allow_null=True))
+    def get_outcome(self, study: Study) -> str | None:
+        review = current_review(study)
+        return outcome_of(study, review).value if review and not is_ai_hidden(study) else None

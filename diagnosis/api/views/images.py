@@ -20,6 +20,7 @@ from diagnosis.api.views.base import PortalView
 from diagnosis.models import Image, Prediction
 from diagnosis.selectors.files import ORIGINALS, jpeg_response, original_response
 from diagnosis.selectors.heat_maps import heat_map_of
+from diagnosis.selectors.studies import predictions_shown
 from diagnosis.services.predictions import prediction_run_again
 from diagnosis.services.studies import image_download, study_open
 from ml.imaging import render_png
@@ -33,7 +34,7 @@ class _OneImage(PortalView):
     """An address below that of an image."""
 
     def image(self, pk: UUID) -> Image:
-        predictions = Prediction.objects.select_related("model_version").defer(*UNSHOWN)
+        predictions = predictions_shown(self.person).select_related("model_version").defer(*UNSHOWN)
         images = Image.objects.visible_to(self.person).select_related("site", "study__site", "study__patient")
         return get_object_or_404(images.prefetch_related(Prefetch("predictions", predictions)), pk=pk)
 
@@ -91,7 +92,7 @@ class _OnePrediction(PortalView):
     """An address below that of a prediction."""
 
     def prediction(self, pk: UUID, unshown: tuple[str, ...] = UNSHOWN) -> Prediction:
-        predictions = Prediction.objects.visible_to(self.person).select_related(
+        predictions = predictions_shown(self.person).select_related(
             "model_version", "image__site", "image__study__site", "image__study__patient"
         )
         return get_object_or_404(predictions.defer(*unshown), pk=pk)

@@ -35,7 +35,9 @@ class PatientListView(ListView):
     queryset = Patient.objects.none()
     filter_backends = [SearchParameter, FilterParameters]
     filterset_class = PatientFilter
-    search_description = "Every word must be part of the name or the record number. Searches are on record."
+    search_description = (
+        "Every word must begin a part of the name or the record number. Searches are on record."
+    )
 
     @extend_schema(
         operation_id="patients_list",
@@ -164,7 +166,7 @@ class TimelineView(_OnePatient):
     )
     def get(self, request: Request, pk: UUID) -> Response:
         """On record as an opening of the patient."""
-        entries = [_entry(entry) for entry in timeline(self.opened(pk))]
+        entries = [_entry(entry) for entry in timeline(self.opened(pk), viewer=self.person)]
         return Response(self.get_serializer(entries, many=True).data)
 
 

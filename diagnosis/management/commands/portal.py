@@ -1,6 +1,7 @@
 """Run the whole portal on one machine: database, demo, web server, worker. ``make run`` calls it."""
 
 import contextlib
+import os
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -45,6 +46,7 @@ class Command(BaseCommand):
 
     def _run(self, supervisor: Supervisor, port: int, server_fd: int, demo: Path | None) -> None:
         address = f"http://{HOST}:{port}/"
+        os.environ.setdefault("CXR_PUBLIC_URL", address)  # For the mails that the worker sends.
         self.stdout.write("Preparing the database and the demo ...")
         call_command("migrate", verbosity=0)
         self._register_model()

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 
 
 class MomentInput(forms.DateTimeInput):
@@ -36,7 +37,7 @@ class NumberField(forms.DecimalField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.widget.attrs["inputmode"] = "decimal"
-        self.error_messages["invalid"] = "This is not a number. Write it like 38.5."
+        self.error_messages["invalid"] = _("This is not a number. Write it like 38.5.")
 
     def to_python(self, value: Any) -> Any:
         return super().to_python(value.replace(",", ".") if isinstance(value, str) else value)
@@ -70,5 +71,9 @@ class PortalForm(forms.Form):
 
 
 def _required(field: forms.Field) -> str:
-    verb = "Choose" if isinstance(field, forms.ChoiceField) else "Enter"
-    return f"{verb} the {str(field.label).lower()}." if field.label else "Fill in this field."
+    if not field.label:
+        return _("Fill in this field.")
+    label = str(field.label).lower()
+    if isinstance(field, forms.ChoiceField):
+        return _("Choose the %(label)s.") % {"label": label}
+    return _("Enter the %(label)s.") % {"label": label}

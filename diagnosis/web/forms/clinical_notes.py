@@ -5,42 +5,52 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models import Exposure, PcrResult, Severity, Specimen, SymptomCode, Vaccination
 from diagnosis.web.forms.base import DayInput, MomentInput, NumberField, PortalForm
 
 
 class LabResultForm(PortalForm):
-    result = forms.ChoiceField(choices=PcrResult, widget=forms.RadioSelect)
-    collected_at = forms.DateTimeField(label="Sample collected", widget=MomentInput)
-    received_at = forms.DateTimeField(label="Result received", widget=MomentInput, required=False)
-    specimen = forms.ChoiceField(choices=Specimen, initial=Specimen.NASOPHARYNGEAL)
-    ct_value = NumberField(
-        label="Ct value", required=False, help_text="Cycle threshold, 1 to 60, where the laboratory gives it."
+    result = forms.ChoiceField(label=gettext_lazy("Result"), choices=PcrResult, widget=forms.RadioSelect)
+    collected_at = forms.DateTimeField(label=gettext_lazy("Sample collected"), widget=MomentInput)
+    received_at = forms.DateTimeField(
+        label=gettext_lazy("Result received"), widget=MomentInput, required=False
     )
-    laboratory = forms.CharField(required=False)
+    specimen = forms.ChoiceField(
+        label=gettext_lazy("Specimen"), choices=Specimen, initial=Specimen.NASOPHARYNGEAL
+    )
+    ct_value = NumberField(
+        label=gettext_lazy("Ct value"),
+        required=False,
+        help_text=gettext_lazy("Cycle threshold, 1 to 60, where the laboratory gives it."),
+    )
+    laboratory = forms.CharField(label=gettext_lazy("Laboratory"), required=False)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, auto_id="pcr_%s", **kwargs)
-        self.fields["result"].error_messages["required"] = "Choose what the laboratory found."
-        self.fields["collected_at"].error_messages["required"] = "Enter when the sample was collected."
+        self.fields["result"].error_messages["required"] = _("Choose what the laboratory found.")
+        self.fields["collected_at"].error_messages["required"] = _("Enter when the sample was collected.")
 
 
 def _severity_field(code: str) -> forms.ChoiceField:
     return forms.ChoiceField(
-        label=SymptomCode(code).label, choices=[("", "No"), *Severity.choices], required=False
+        label=SymptomCode(code).label, choices=[("", _("No")), *Severity.choices], required=False
     )
 
 
 class SymptomNoteForm(PortalForm):
     """One field for each coded symptom, named ``symptom_<SNOMED CT code>``, beside what was measured and written."""
 
-    onset_date = forms.DateField(label="First symptoms on", widget=DayInput, required=False)
-    temperature_c = NumberField(label="Temperature (°C)", required=False)
-    spo2_percent = NumberField(label="SpO₂ (%)", decimal_places=0, required=False)
-    exposure = forms.ChoiceField(label="Contact", choices=Exposure, required=False)
-    vaccination = forms.ChoiceField(label="Vaccination", choices=Vaccination, required=False)
-    text = forms.CharField(label="Notes", widget=forms.Textarea(attrs={"rows": 3}), required=False)
+    onset_date = forms.DateField(label=gettext_lazy("First symptoms on"), widget=DayInput, required=False)
+    temperature_c = NumberField(label=gettext_lazy("Temperature (°C)"), required=False)
+    spo2_percent = NumberField(label=gettext_lazy("SpO₂ (%)"), decimal_places=0, required=False)
+    exposure = forms.ChoiceField(label=gettext_lazy("Contact"), choices=Exposure, required=False)
+    vaccination = forms.ChoiceField(label=gettext_lazy("Vaccination"), choices=Vaccination, required=False)
+    text = forms.CharField(
+        label=gettext_lazy("Notes"), widget=forms.Textarea(attrs={"rows": 3}), required=False
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, auto_id="symptoms_%s", **kwargs)

@@ -6,6 +6,8 @@ from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from pydicom.valuerep import PersonName
 
 from diagnosis.models import Patient, Priority, Sex, User
@@ -17,30 +19,39 @@ EXISTING, NEW = "existing", "new"
 
 def _no_name_separators(value: str) -> None:
     if "^" in value or "=" in value:
-        raise ValidationError("The signs ^ and = part the components of a DICOM name. Leave them out.")
+        raise ValidationError(_("The signs ^ and = part the components of a DICOM name. Leave them out."))
 
 
 class ConfirmForm(PortalForm):
     images = forms.MultipleChoiceField()
     choice = forms.ChoiceField(
-        choices=[(EXISTING, "Patient on record"), (NEW, "New patient")], widget=forms.RadioSelect
+        choices=[(EXISTING, gettext_lazy("Patient on record")), (NEW, gettext_lazy("New patient"))],
+        widget=forms.RadioSelect,
     )
     patient = forms.ModelChoiceField(Patient.objects.none(), required=False)
-    patient_query = forms.CharField(label="Name or record number", required=False)
-    mrn = forms.CharField(label="Record number", required=False)
-    family_name = forms.CharField(required=False, validators=[_no_name_separators])
-    given_name = forms.CharField(required=False, validators=[_no_name_separators])
-    birth_date = forms.DateField(widget=DayInput, required=False)
-    sex = forms.ChoiceField(choices=[("", "Not known"), *Sex.choices], required=False)
+    patient_query = forms.CharField(label=gettext_lazy("Name or record number"), required=False)
+    mrn = forms.CharField(label=gettext_lazy("Record number"), required=False)
+    family_name = forms.CharField(
+        label=gettext_lazy("Family name"), required=False, validators=[_no_name_separators]
+    )
+    given_name = forms.CharField(
+        label=gettext_lazy("Given name"), required=False, validators=[_no_name_separators]
+    )
+    birth_date = forms.DateField(label=gettext_lazy("Birth date"), widget=DayInput, required=False)
+    sex = forms.ChoiceField(
+        label=gettext_lazy("Sex"), choices=[("", gettext_lazy("Not known")), *Sex.choices], required=False
+    )
     performed_at = forms.DateTimeField(
-        label="Taken on",
+        label=gettext_lazy("Taken on"),
         widget=MomentInput,
         required=False,
-        help_text="Left empty, the time of the upload stands for it.",
+        help_text=gettext_lazy("Left empty, the time of the upload stands for it."),
     )
-    accession_number = forms.CharField(required=False)
-    priority = forms.ChoiceField(choices=Priority, initial=Priority.ROUTINE)
-    same_person = forms.BooleanField(label="I have compared both: this is the same person.", required=False)
+    accession_number = forms.CharField(label=gettext_lazy("Accession number"), required=False)
+    priority = forms.ChoiceField(label=gettext_lazy("Priority"), choices=Priority, initial=Priority.ROUTINE)
+    same_person = forms.BooleanField(
+        label=gettext_lazy("I have compared both: this is the same person."), required=False
+    )
     compared = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def __init__(
@@ -50,8 +61,8 @@ class ConfirmForm(PortalForm):
         self.user, self.group = user, group
         images = cast(forms.MultipleChoiceField, self.fields["images"])
         images.choices = [(str(incoming.pk), incoming.original_name) for incoming in group.files]
-        images.error_messages["required"] = "Tick at least one image."
-        images.error_messages["invalid_choice"] = (
+        images.error_messages["required"] = _("Tick at least one image.")
+        images.error_messages["invalid_choice"] = _(
             "One of these files is not waiting any more. Look at what is still here and confirm that."
         )
         self.own_patients = Patient.objects.visible_to(user).filter(site=group.site)
@@ -66,12 +77,14 @@ class ConfirmForm(PortalForm):
         if values.get("choice") == EXISTING and values.get("patient") is None:
             values["patient"] = self._by_record_number(values.get("patient_query", ""))
             if values["patient"] is None and "patient" not in self.errors:
-                self.add_error("patient", "Choose the patient: search by name or record number and pick one.")
+                self.add_error(
+                    "patient", _("Choose the patient: search by name or record number and pick one.")
+                )
         if values.get("choice") == NEW:
             values["patient"] = None
             if not values.get("mrn") and "mrn" not in self.errors:
                 self.add_error(
-                    "mrn", "Enter the record number: it tells two patients of the same name apart."
+                    "mrn", _("Enter the record number: it tells two patients of the same name apart.")
                 )
         return values
 

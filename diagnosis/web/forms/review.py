@@ -6,27 +6,49 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from diagnosis.models import OverrideReason
+from diagnosis.models import Confidence, OverrideReason
 from diagnosis.web.forms.base import PortalForm
+from diagnosis.web.forms.report import SignatureForm, text_area
 
 
-class ReviewForm(PortalForm):
+class FirstReadForm(PortalForm):
+    """A reader's own read, before the second opinion is shown; ``labels`` are what there is to choose from."""
+
+    image_set = forms.CharField(required=False, widget=forms.HiddenInput)
+    label = forms.CharField(label=gettext_lazy("Your reading"), required=False)
+    confidence = forms.CharField(label=gettext_lazy("How sure are you?"), required=False)
+
+    def __init__(self, *args: Any, labels: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, auto_id="first_%s", **kwargs)
+        self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
+        self.fields["confidence"].widget = forms.RadioSelect(choices=Confidence.choices)
+
+
+class ReviewForm(SignatureForm):
     """``labels`` are what the reader may choose from; all else is checked when the read is signed.
 
-    ``decides``: they are the several labels of the second opinion, and need no reason.
+    ``decides``: they are the several labels of the second opinion, and need no reason. The sections of the report are
+    written in a form of their own, which is sent along.
     """
+
+    shown_elsewhere = ("comparison", "findings", "impression")
 
     decision = forms.CharField(required=False, widget=forms.HiddenInput)
     opinion_token = forms.CharField(required=False, widget=forms.HiddenInput)
-    label = forms.CharField(label="Your reading", required=False)
-    reason = forms.CharField(label="Reason", required=False)
-    note = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    label = forms.CharField(label=gettext_lazy("Your reading"), required=False)
+    reason = forms.CharField(label=gettext_lazy("Reason"), required=False)
+    note = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3, "data-draft-field": ""}))
+    comparison = text_area(gettext_lazy("Comparison"))
+    findings = text_area(gettext_lazy("Findings"))
+    impression = text_area(gettext_lazy("Impression"))
 
     def __init__(self, *args: Any, labels: Mapping[str, str], decides: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, auto_id="choice_%s" if decides else "review_%s", **kwargs)
         self.decides = decides
         self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
         self.fields["reason"].widget = forms.Select(
-            choices=[("", "Choose a reason"), *OverrideReason.choices]
+            choices=[("", _("Choose a reason")), *OverrideReason.choices]
         )

@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from pydicom.uid import UID
 
@@ -41,7 +42,7 @@ def archives(request: PersonRequest) -> HttpResponse:
     """Search by POST: names of patients belong neither in an address nor in the log of a proxy."""
     if not policies.sites_where(request.user, policies.Act.UPLOAD).exists():
         raise PermissionDenied(
-            "Your role does not fetch studies from archives. Ask a doctor or a radiologist."
+            _("Your role does not fetch studies from archives. Ask a doctor or a radiologist.")
         )
     form = ArchiveSearchForm(
         request.POST if request.method == "POST" else None, archives=archives_of(request.user)

@@ -12,6 +12,8 @@ from typing import Any, cast
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
 from diagnosis import policies
@@ -30,7 +32,7 @@ def _for_scripts(view: Callable[..., HttpResponse]) -> Callable[..., HttpRespons
     @wraps(view)
     def checked(request: HttpRequest, **kwargs: Any) -> HttpResponse:
         if not request.user.is_authenticated:
-            return HttpResponse("Log in first.", status=401, content_type="text/plain; charset=utf-8")
+            return HttpResponse(_("Log in first."), status=401, content_type="text/plain; charset=utf-8")
         return view(cast(PersonRequest, request), **kwargs)
 
     return checked
@@ -91,7 +93,12 @@ def _result(request: PersonRequest, upload_id: uuid.UUID) -> HttpResponse:
     if not upload.is_done:
         count = len(upload.receipts)
         return HttpResponse(
-            f"Being examined: {count} file{'s' * (count != 1)} so far" if count else "Being examined",
+            ngettext(
+                "Being examined: %(number)s file so far", "Being examined: %(number)s files so far", count
+            )
+            % {"number": count}
+            if count
+            else _("Being examined"),
             status=202,
             content_type="text/plain; charset=utf-8",
             headers={"X-Outcome": UploadState.EXAMINING},

@@ -14,12 +14,13 @@ from diagnosis import policies
 from diagnosis.models import Patient, Study
 from diagnosis.services.clinical_notes import lab_result_add, symptom_note_add
 from diagnosis.services.patients import patient_open
+from diagnosis.web.clocks import set_clock
 from diagnosis.web.forms.base import PortalForm
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
 from diagnosis.web.panels import entry_forms
 from diagnosis.web.params import uuids
 from diagnosis.web.requests import PersonRequest
-from diagnosis.web.timeline import timeline_items
+from diagnosis.web.timeline import timeline_of
 
 
 @require_safe
@@ -29,7 +30,7 @@ def patient_page(request: PersonRequest, patient_id: uuid.UUID) -> HttpResponse:
     context = {
         "patient": patient,
         "age": patient.age_on(timezone.localdate()),
-        "timeline": timeline_items(patient),
+        "timeline": timeline_of(patient, viewer=request.user),
         "entry_forms": entry_forms(request.user, patient),
     }
     return render(request, "patients/patient.html", context)
@@ -42,7 +43,7 @@ def patient_timeline(request: PersonRequest, patient_id: uuid.UUID) -> HttpRespo
     current = next(iter(uuids(request.GET.getlist("study"))), None)
     context = {
         "patient": patient,
-        "timeline": timeline_items(patient, current_study_id=current),
+        "timeline": timeline_of(patient, viewer=request.user, current_study_id=current),
         "current_study_id": current,
     }
     return render(request, "patients/_timeline.html", context)
@@ -100,5 +101,5 @@ def _patient(request: PersonRequest, patient_id: uuid.UUID) -> Patient:
     patient = get_object_or_404(
         Patient.objects.visible_to(request.user).select_related("site"), pk=patient_id
     )
-    timezone.activate(patient.site.tzinfo)
+    set_clock(request.user, patient.site)
     return patient

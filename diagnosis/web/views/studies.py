@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
 from diagnosis.errors import Conflict, PersonError
-from diagnosis.models import Prediction, Study
-from diagnosis.selectors.studies import second_opinion, studies_with_opinion
+from diagnosis.models import Study, User
+from diagnosis.selectors.reading import reading_of
+from diagnosis.selectors.reports import own_draft
+from diagnosis.selectors.studies import predictions_shown, second_opinion, studies_with_opinion
+from diagnosis.services.first_reads import first_read_lock, opinion_reveal
 from diagnosis.services.predictions import prediction_run_again
 from diagnosis.services.reviews import review_sign
 from diagnosis.services.studies import study_open
+from diagnosis.web.case_panels import case_panels
 from diagnosis.web.chips import priority_chip
-from diagnosis.web.forms.review import ReviewForm
+from diagnosis.web.clocks import set_clock
+from diagnosis.web.forms.report import with_draft
+from diagnosis.web.forms.review import FirstReadForm, ReviewForm
 from diagnosis.web.outcomes import outcomes_take
 from diagnosis.web.overlay import colour_bar
-from diagnosis.web.panels import StudyPanels, entry_forms, review_form, study_panels
+from diagnosis.web.panels import StudyPanels, entry_forms, first_read_form, review_form, study_panels
 from diagnosis.web.params import uuids
 from diagnosis.web.requests import PersonRequest
-from diagnosis.web.timeline import timeline_items
+from diagnosis.web.timeline import timeline_of
+from diagnosis.web.viewer import viewer_of
 
 
 @require_safe
@@ -37,15 +44,58 @@ def study_page(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
 
 @require_safe
 def study_live(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
-    """What changes by itself, as it stands now."""
-    return _live_fragment(request, study_id)
+    """What changes by itself, as it stands now; ``images`` names those that are on screen."""
+    return _live_fragment(request, study_id, shown_images=_shown_images(request.GET))
+
+
+@require_POST
+def first_read(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
+    """Lock a read of one's own; the second opinion comes with the answer where it is complete."""
+    study = _study(request, study_id)
+    typed = FirstReadForm(request.POST, labels={})
+    typed.is_valid()
+    try:
+        first_read_lock(actor=request.user, study=study, **typed.cleaned_data)
+    except (ValidationError, PersonError) as error:
+        return _not_locked(request, study_id, error)
+    if not request.htmx:
+        return redirect("web:study", study_id)
+    return _live_fragment(request, study_id, shown_images=_shown_images(request.POST))
+
+
+def _not_locked(request: PersonRequest, study_id: uuid.UUID, error: Exception) -> HttpResponse:
+    study = _study(request, study_id)
+    shown = _shown_images(request.POST) if request.htmx else None
+    reading = reading_of(request.user, study)
+    bound = first_read_form(study, reading.image_set if shown is None else shown, request.POST)
+    bound.is_valid()
+    problem, status = "", 422
+    if isinstance(error, ValidationError):
+        bound.take_errors(error)
+    else:
+        problem, status = str(error), 409 if isinstance(error, Conflict) else 400
+    panels = study_panels(request.user, study, shown_images=shown, bound=bound, problem=problem)
+    if request.htmx:
+        return render(request, "studies/_live.html", _live(request.user, study, panels), status=status)
+    return _page(request, study, panels, status=status)
+
+
+@require_POST
+def reveal(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
+    """Show the second opinion that came after the own read was locked."""
+    # Where it is being analysed anew the page goes on waiting; where somebody signed meanwhile it shows that.
+    with contextlib.suppress(Conflict):
+        opinion_reveal(actor=request.user, study=_study(request, study_id))
+    if not request.htmx:
+        return redirect("web:study", study_id)
+    return _live_fragment(request, study_id, shown_images=_shown_images(request.POST))
 
 
 @require_POST
 def review(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     """Sign a read; what was typed comes back with the reason when it could not be signed."""
     study = _study(request, study_id)
-    typed = ReviewForm(request.POST, labels={})
+    typed = ReviewForm(with_draft(request.POST, own_draft(request.user, study)), labels={})
     typed.is_valid()
     invalid, problem, status = None, "", 422
     try:
@@ -58,11 +108,10 @@ def review(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
         if not request.htmx:
             return redirect("web:study", study_id)
         study = _study(request, study_id)
-        return trigger_client_event(
-            _decision(request, study, study_panels(request.user, study)), "study-changed"
-        )
+        response = _decision(request, study, study_panels(request.user, study))
+        return trigger_client_event(trigger_client_event(response, "report-signed"), "study-changed")
     study = _study(request, study_id)
-    bound = review_form(study, second_opinion(study), request.POST)
+    bound = review_form(study, second_opinion(study), reading_of(request.user, study), request.POST)
     bound.is_valid()
     if invalid is not None:
         bound.take_errors(invalid)
@@ -74,7 +123,7 @@ def review(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def run_again(request: PersonRequest, prediction_id: uuid.UUID) -> HttpResponse:
     prediction = get_object_or_404(
-        Prediction.objects.visible_to(request.user).select_related("image__site"), pk=prediction_id
+        predictions_shown(request.user).select_related("image__site"), pk=prediction_id
     )
     prediction_run_again(actor=request.user, prediction=prediction)
     study_id = prediction.image.study_id
@@ -82,24 +131,35 @@ def run_again(request: PersonRequest, prediction_id: uuid.UUID) -> HttpResponse:
 
 
 def _study(request: PersonRequest, study_id: uuid.UUID) -> Study:
-    study = get_object_or_404(studies_with_opinion(Study.objects.visible_to(request.user)), pk=study_id)
-    timezone.activate(study.site.tzinfo)
+    study = get_object_or_404(
+        studies_with_opinion(Study.objects.visible_to(request.user), viewer=request.user), pk=study_id
+    )
+    set_clock(request.user, study.site)
     return study
 
 
-def _live_fragment(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
+def _shown_images(values: QueryDict) -> str | None:
+    """Which images are on screen, as the page that holds the fragment says; ``None`` where it says nothing."""
+    return values.get("images")
+
+
+def _live_fragment(
+    request: PersonRequest, study_id: uuid.UUID, *, shown_images: str | None = None
+) -> HttpResponse:
     study = _study(request, study_id)
-    return render(request, "studies/_live.html", _live(study, study_panels(request.user, study)))
+    panels = study_panels(request.user, study, shown_images=shown_images)
+    return render(request, "studies/_live.html", _live(request.user, study, panels))
 
 
-def _live(study: Study, panels: StudyPanels) -> dict[str, Any]:
+def _live(viewer: User, study: Study, panels: StudyPanels) -> dict[str, Any]:
     return {
         "study": study,
         "patient": study.patient,
         "panels": panels,
-        "timeline": timeline_items(study.patient, current_study_id=study.pk),
+        "timeline": timeline_of(study.patient, viewer=viewer, current_study_id=study.pk),
         "current_study_id": study.pk,
         "colour_bar": colour_bar(),
+        "cases": case_panels(viewer, study),
     }
 
 
@@ -116,8 +176,9 @@ def _page(request: PersonRequest, study: Study, panels: StudyPanels, *, status: 
         next(iter([*panels.shown_images, *panels.images]), None),
     )
     context = {
-        **_live(study, panels),
+        **_live(request.user, study, panels),
         "shown": shown,
+        "viewer": viewer_of(request.user, study, shown.image if shown else None),
         "priority_chip": priority_chip(study),
         "entry_forms": entry_forms(request.user, study.patient),
         "outcomes": outcomes_take(request),

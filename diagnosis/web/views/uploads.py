@@ -14,6 +14,7 @@ from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from diagnosis import policies
@@ -29,6 +30,7 @@ from diagnosis.services.studies import FileOutcome, Receipt, incoming_file_disca
 from diagnosis.web.forms.confirm import EXISTING, ConfirmForm
 from diagnosis.web.outcomes import Outcome, outcomes_keep, outcomes_take
 from diagnosis.web.params import row_number, uuids
+from diagnosis.web.people import own_memberships
 from diagnosis.web.requests import PersonRequest
 from diagnosis.web.waiting import (
     FileDifference,
@@ -69,13 +71,16 @@ class DropZone:
         return self.max_archive_bytes // 2**20
 
 
-def drop_zone(user: User) -> DropZone | None:
-    """``None`` for those who may not upload anywhere."""
-    sites = tuple(policies.sites_where(user, policies.Act.UPLOAD))
+def drop_zone(user: User, *, has_unfinished: bool = True) -> DropZone | None:
+    """``None`` for those who may not upload anywhere. ``has_unfinished``: whether there may be uploads to go on with."""
+    sites = tuple(policies.sites_of(own_memberships(user), policies.Act.UPLOAD))
     if not sites:
         return None
     return DropZone(
-        sites, settings.CXR_MAX_UPLOAD_BYTES, settings.CXR_ARCHIVE_MAX_BYTES, tuple(uploads_to_show(user))
+        sites,
+        settings.CXR_MAX_UPLOAD_BYTES,
+        settings.CXR_ARCHIVE_MAX_BYTES,
+        tuple(uploads_to_show(user)) if has_unfinished else (),
     )
 
 
@@ -102,7 +107,7 @@ def _receive(user: User, site: Site, file: UploadedFile) -> Receipt:
 def _row(request: PersonRequest, receipts: Sequence[Receipt]) -> HttpResponse:
     if len(receipts) != 1:
         return HttpResponse(
-            "No file arrived. Choose it again.", status=400, content_type="text/plain; charset=utf-8"
+            _("No file arrived. Choose it again."), status=400, content_type="text/plain; charset=utf-8"
         )
     [receipt] = receipts
     response = render(
@@ -220,7 +225,7 @@ def _group(groups: Sequence[FileGroup], key: str) -> FileGroup:
         if group.key == key:
             return group
     raise Conflict(
-        "These files are not waiting any more: they were stored or discarded. Look at the worklist."
+        _("These files are not waiting any more: they were stored or discarded. Look at the worklist.")
     )
 
 

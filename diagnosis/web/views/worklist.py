@@ -2,76 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from urllib.parse import urlencode
 
-from django.core.paginator import Page, Paginator
-from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from diagnosis import policies
-from diagnosis.models import Image, Study
-from diagnosis.selectors.studies import (
-    OpinionState,
-    SecondOpinion,
-    current_review,
-    second_opinion,
-    studies_with_opinion,
-    worklist,
-)
+from diagnosis.models import SavedFilter
+from diagnosis.selectors.worklist import PAGE_SIZE, WorklistFilter, next_case
+from diagnosis.services.saved_filters import filter_default, filter_delete, filter_restore, filter_save
 from diagnosis.services.searches import query_normalise, search_record
-from diagnosis.web import chips
-from diagnosis.web.chips import Chip
 from diagnosis.web.params import uuids
 from diagnosis.web.requests import PersonRequest
-from diagnosis.web.views.archives import archives_of
+from diagnosis.web.undo import Undo, undo_keep, undo_take
 from diagnosis.web.views.uploads import drop_zone
 from diagnosis.web.waiting import file_groups
-
-PAGE_SIZE = 25
-QUERY = "worklist_query"
-"""Where the session keeps the query: names of patients belong neither in an address nor in the log of a proxy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    study: Study
-    opinion: SecondOpinion
-    image: Image | None
-    image_count: int
-    status_chip: Chip
-    priority_chip: Chip | None
-    opinion_chip: Chip
-    pcr_chip: Chip
-    decision_chip: Chip
-
-    @classmethod
-    def of(cls, study: Study) -> Row:
-        opinion = second_opinion(study)
-        images = list(study.images.all())
-        return cls(
-            study=study,
-            opinion=opinion,
-            image=next((image for image in images if image.is_shown), None),
-            image_count=len(images),
-            status_chip=chips.study_chip(study),
-            priority_chip=chips.priority_chip(study),
-            opinion_chip=chips.opinion_chip(opinion),
-            pcr_chip=chips.pcr_chip(study.latest_pcr),  # type: ignore[attr-defined]  # Annotated by the selector.
-            decision_chip=chips.decision_chip(current_review(study)),
-        )
+from diagnosis.web.worklist import LAST, QUERY, Worklist, views_of, worklist_of
 
 
 @require_safe
 def home(request: PersonRequest) -> HttpResponse:
-    query = request.session.get(QUERY, "")
+    shown = worklist_of(request.user, request.session, request.GET)
+    _remember(request, shown)
+    zone = drop_zone(request.user, has_unfinished=shown.has_unfinished)
     context = {
-        "drop_zone": drop_zone(request.user),
-        "groups": file_groups(request.user),
-        **_list(request, query, _state(request.GET.get("opinion")), request.GET.get("page")),
+        "drop_zone": zone,
+        "groups": file_groups(request.user) if shown.has_waiting else [],
+        "worklist": shown,
+        "undo": undo_take(request.session),
     }
     return render(request, "worklist/home.html", context)
+
+
+def _remember(request: PersonRequest, shown: Worklist) -> None:
+    if request.session.get(LAST) != shown.narrow.query:
+        request.session[LAST] = shown.narrow.query
 
 
 @require_POST
@@ -82,46 +51,73 @@ def search(request: PersonRequest) -> HttpResponse:
     request.session[QUERY] = query
     if not request.htmx:
         return redirect("web:home")
-    state = _state(request.POST.get("opinion"))
-    return render(request, "worklist/_list.html", _list(request, query, state, None))
+    shown = worklist_of(request.user, request.session, request.POST)
+    _remember(request, shown)
+    return render(request, "worklist/_list.html", {"worklist": shown})
 
 
 @require_POST
 def refresh(request: PersonRequest) -> HttpResponse:
     """The rows that are on screen, in their order, as they stand now: nothing moves under the reader's eyes."""
-    shown = uuids(request.POST.getlist("study"))[:PAGE_SIZE]
-    studies = {
-        study.pk: study
-        for study in studies_with_opinion(Study.objects.visible_to(request.user)).filter(pk__in=shown)
-    }
-    rows = [Row.of(studies[pk]) for pk in shown if pk in studies]
-    return render(request, "worklist/_rows.html", {"rows": rows, "poll": _is_pending(rows)})
+    keys = uuids(request.POST.getlist("study"))[:PAGE_SIZE]
+    shown = worklist_of(request.user, request.session, request.POST, shown=keys)
+    return render(request, "worklist/_list.html", {"worklist": shown})
 
 
-def _state(value: str | None) -> OpinionState | None:
-    """What the list is narrowed to. It says nothing about a patient, so it may stand in the address."""
-    return OpinionState(value) if value in OpinionState.values else None
+@require_safe
+def next_study(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
+    """To the next study of the list that was last on screen, or with ``back`` to the one before; at its end to the list."""
+    narrow = WorklistFilter.of(request.session.get(LAST, {}))
+    query = request.session.get(QUERY, "")
+    found = next_case(request.user, narrow, study_id, query, backwards="back" in request.GET)
+    return redirect("web:study", found) if found else redirect("web:home")
 
 
-def _list(
-    request: PersonRequest, query: str, state: OpinionState | None, page_number: str | None
-) -> dict[str, object]:
-    studies = worklist(user=request.user, query=query, state=state)
-    page: Page[Study] = Paginator(studies, PAGE_SIZE).get_page(page_number)
-    rows = [Row.of(study) for study in page]
-    return {
-        "query": query,
-        "state": state,
-        "states": OpinionState.choices,
-        "page": page,
-        "rows": rows,
-        "poll": _is_pending(rows),
-        "may_upload": policies.sites_where(request.user, policies.Act.UPLOAD).exists(),
-        "has_archive": archives_of(request.user).exists(),
-        "has_site": request.user.memberships.exists(),
-        "home_url": reverse("web:home"),
-    }
+# Views that a person keeps
 
 
-def _is_pending(rows: list[Row]) -> bool:
-    return any(row.opinion.is_pending for row in rows)
+@require_POST
+def view_save(request: PersonRequest) -> HttpResponse:
+    """Keep the list that is on screen under a name."""
+    narrow = WorklistFilter.of(request.POST)
+    try:
+        saved = filter_save(actor=request.user, name=request.POST.get("name", ""), query=narrow.query)
+    except ValidationError as error:
+        undo_keep(request.session, Undo(" ".join(error.messages)))
+        return redirect(_address(**{"status": narrow.status, **narrow.query}))
+    if "default" in request.POST:
+        filter_default(actor=request.user, key=f"own-{saved.pk}")
+    return redirect(_address(view=f"own-{saved.pk}"))
+
+
+@require_POST
+def view_delete(request: PersonRequest, view_id: int) -> HttpResponse:
+    saved = get_object_or_404(SavedFilter, pk=view_id, user=request.user, deleted_at__isnull=True)
+    filter_delete(actor=request.user, saved=saved)
+    undo_keep(
+        request.session,
+        Undo.of(_("The view “%(name)s” is deleted.") % {"name": saved.name}, "web:view_restore", view_id),
+    )
+    return redirect("web:home")
+
+
+@require_POST
+def view_restore(request: PersonRequest, view_id: int) -> HttpResponse:
+    saved = get_object_or_404(SavedFilter, pk=view_id, user=request.user)
+    filter_restore(actor=request.user, saved=saved)
+    return redirect(_address(view=f"own-{saved.pk}"))
+
+
+@require_POST
+def view_default(request: PersonRequest) -> HttpResponse:
+    """Begin with this view from now on."""
+    key = request.POST.get("view", "")
+    if key not in {view.key for view in views_of(request.user)}:
+        raise Http404
+    filter_default(actor=request.user, key=key)
+    undo_keep(request.session, Undo(_("The worklist opens with this view from now on.")))
+    return redirect(_address(view=key))
+
+
+def _address(**query: str) -> str:
+    return f"{reverse('web:home')}?{urlencode(query)}"

@@ -1,6 +1,7 @@
 /** One file of the list: its name, its state, its progress, and what can be done with it. */
 
 import type { Failure, Result } from "./sending";
+import { gettext } from "../texts";
 
 export type State = "queued" | "active" | "settled" | "failed";
 
@@ -49,20 +50,20 @@ export class Row {
     this.fraction = 0;
     this.part("content").replaceWith(this.blank.cloneNode(true));
     this.bar.value = 0;
-    this.say("Waiting for its turn", "queued");
+    this.say(gettext("Waiting for its turn"), "queued");
     this.offer("cancel");
   }
 
   begin(): void {
     this.state = "active";
-    this.say("Being read", "active");
+    this.say(gettext("Being read"), "active");
     this.offer("cancel");
   }
 
   progress(fraction: number): void {
     this.fraction = fraction;
     this.bar.value = 100 * fraction;
-    this.say(fraction < 1 ? `Sending, ${Math.floor(100 * fraction)} %` : "Being examined", "active");
+    this.say(fraction < 1 ? gettext("Sending, %(percent)s %", { percent: Math.floor(100 * fraction) }) : gettext("Being examined"), "active");
   }
 
   examining(text: string): void {
@@ -93,14 +94,14 @@ export class Row {
   fail(failure: Failure): void {
     this.failure = failure;
     this.stop = null;
-    this.sayWithReason("Not sent", failure.reason);
+    this.sayWithReason(gettext("Not sent"), failure.reason);
     this.end("failed", { failed: 1 }, "failed");
     this.offer("retry");
   }
 
   /** The file itself cannot be taken: sending it again would change nothing. */
   refuse(reason: string): void {
-    this.sayWithReason("Refused", reason);
+    this.sayWithReason(gettext("Refused"), reason);
     this.end("settled", { refused: 1 }, "refused");
     this.offer(null);
   }
@@ -110,7 +111,7 @@ export class Row {
     this.stop = null;
     // What has arrived is thrown away; where that fails it expires by itself.
     stop?.().catch(() => undefined);
-    this.sayWithReason("Cancelled", "");
+    this.sayWithReason(gettext("Cancelled"), "");
     this.end("settled", { cancelled: 1 }, "cancelled");
     this.offer(null);
   }

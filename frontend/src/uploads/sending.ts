@@ -3,6 +3,7 @@
 import { type DetailedError, type HttpResponse, Upload } from "tus-js-client";
 import { sentenceOf } from "../notices";
 import { PIECE_BYTES } from "./fingerprint";
+import { gettext } from "../texts";
 
 export interface Result {
   outcome: string;
@@ -42,10 +43,10 @@ const ASK_AGAIN_MS = 1000;
 const TECHNICAL_ERROR = "technical_error";
 
 const NO_ANSWER =
-  "The portal does not answer. What has arrived is kept: check the network and try again, and the file goes on where it stopped.";
+  gettext("The portal does not answer. What has arrived is kept: check the network and try again, and the file goes on where it stopped.");
 const SESSION_ENDED =
-  "Your session has ended. What has arrived is kept: load this page again, log in and choose the same files.";
-const TECHNICAL = "The file could not be sent for a technical reason. Try again; if it happens again, tell an administrator.";
+  gettext("Your session has ended. What has arrived is kept: load this page again, log in and choose the same files.");
+const TECHNICAL = gettext("The file could not be sent for a technical reason. Try again; if it happens again, tell an administrator.");
 
 /** Sends `file`, from `uploadUrl` on where a part of it is there already. Gives what stops it, and then throws away what arrived. */
 export function send(

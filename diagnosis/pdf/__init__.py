@@ -1,0 +1,1 @@
+"""Signed reports on paper: Typst sets them, and knows nothing of records."""

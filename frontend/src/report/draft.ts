@@ -1,0 +1,258 @@
+/** A draft on its way to the portal: one save after the other, each for the version that the last one gave. */
+
+import { gettext } from "../texts";
+
+const DEBOUNCE_MS = 700;
+const RETRY_MS = 5_000;
+
+export type Texts = Record<string, string>;
+
+interface Told {
+  version: number;
+  saved: string;
+  sentence?: string;
+  texts?: Texts;
+}
+
+interface Standing extends Told {
+  texts: Texts;
+  author: number;
+  csrf: string;
+}
+
+/** What the page shows of the draft's state. */
+export interface View {
+  saved(at: string): void;
+  problem(sentence: string, isLogin?: boolean): void;
+  conflict(texts: Texts): void;
+  settled(): void;
+}
+
+const SESSION_ENDED = gettext("Your session has ended. What you typed is still here, but not saved: log in, and it is saved by itself.");
+const NO_ANSWER = gettext("Not saved: the portal does not answer. It is tried again by itself, and what you typed is still here.");
+const TECHNICAL = gettext("Not saved, because of a technical error. What you typed is still here: copy it, then reload the page.");
+const SOMEBODY_ELSE = gettext("Somebody else has logged in in this browser. What you typed is not saved: copy it before you leave this page.");
+
+export class Draft {
+  readonly form: HTMLFormElement;
+  #view: View;
+  #saved: Texts;
+  #queue: Promise<boolean> = Promise.resolve(true);
+  #timer: number | undefined;
+  #isBlocked = false;
+  #isWaitingForLogin = false;
+
+  constructor(form: HTMLFormElement, view: View) {
+    this.form = form;
+    this.#view = view;
+    this.#saved = this.texts;
+  }
+
+  /** The fields that are kept, by name. */
+  get fields(): HTMLTextAreaElement[] {
+    const own = [...this.form.querySelectorAll<HTMLTextAreaElement>("textarea")];
+    // The note is written in the form that signs, beside this one.
+    const note = this.form.id === "report-fields" ? currentNote() : null;
+    return note ? [...own, note] : own;
+  }
+
+  get texts(): Texts {
+    return Object.fromEntries(this.fields.map((field) => [field.name, field.value]));
+  }
+
+  get isDirty(): boolean {
+    return Object.entries(this.texts).some(([name, text]) => text !== (this.#saved[name] ?? ""));
+  }
+
+  get isEmpty(): boolean {
+    return Object.values(this.texts).every((text) => !text.trim());
+  }
+
+  /** Save soon: people pause between words. */
+  schedule(delay = DEBOUNCE_MS): void {
+    window.clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => void this.save(), delay);
+  }
+
+  /** Save what differs; `false` when it could not be saved. */
+  save(): Promise<boolean> {
+    window.clearTimeout(this.#timer);
+    this.#queue = this.#queue.then(() => this.#saveNow());
+    return this.#queue;
+  }
+
+  /** Before the page goes away: nobody waits for the answer. */
+  saveAndLeave(): void {
+    if (!this.isDirty || this.#isBlocked) return;
+    void fetch(this.#url, this.#request(this.texts, { keepalive: true })).catch(() => undefined);
+  }
+
+  /** What is on screen counts, and the other window's text goes. */
+  overwrite(): void {
+    this.#isBlocked = false;
+    this.schedule(0);
+  }
+
+  /** The texts of `texts` stand on the screen and in the portal alike. */
+  taken(texts: Texts): void {
+    this.#isBlocked = false;
+    this.#saved = { ...texts };
+  }
+
+  /** What was signed is no draft any more. */
+  signed(): void {
+    window.clearTimeout(this.#timer);
+    this.#isBlocked = true;
+    this.#keep(this.texts);
+  }
+
+  /** Whether the portal holds a newer text than the one that was loaded; the reader is then shown both. */
+  async check(): Promise<void> {
+    const standing = await this.#standing();
+    if (!(typeof standing === "object") || String(standing.version) === this.#value("draft_version")) return;
+    setVersion(this.#url, standing.version);
+    this.#isBlocked = true;
+    this.#view.conflict(standing.texts);
+  }
+
+  async discard(): Promise<boolean> {
+    window.clearTimeout(this.#timer);
+    await this.#queue;
+    const url = this.form.dataset["discardUrl"] ?? "";
+    const done = await this.#send(url, {});
+    if (done) this.#saved = {};
+    return done;
+  }
+
+  async #saveNow(): Promise<boolean> {
+    if (this.#isBlocked) return false;
+    if (!this.isDirty) return true;
+    const texts = this.texts;
+    const done = await this.#send(this.#url, texts);
+    if (done) this.#keep(texts);
+    return done;
+  }
+
+  /** A field whose value is its default is not “typed”: a refresh of the page may take it away. */
+  #keep(texts: Texts): void {
+    this.#saved = texts;
+    for (const field of this.fields) {
+      if (field.value === texts[field.name]) field.defaultValue = field.value;
+    }
+    const note = this.form.querySelector<HTMLInputElement>("[data-draft-note]");
+    if (note && "note" in texts) note.value = texts["note"] ?? "";
+  }
+
+  async #send(url: string, texts: Texts): Promise<boolean> {
+    let response: Response;
+    try {
+      response = await fetch(url, this.#request(texts));
+    } catch {
+      this.#view.problem(NO_ANSWER);
+      this.schedule(RETRY_MS);
+      return false;
+    }
+    if (response.type === "opaqueredirect" || response.status === 401) return this.#sessionEnded();
+    const told = await toldBy(response);
+    if (response.ok && told) {
+      setVersion(this.#url, told.version);
+      this.#view.settled();
+      this.#view.saved(told.saved);
+      return true;
+    }
+    if (response.status === 409 && told?.texts) {
+      setVersion(this.#url, told.version);
+      this.#isBlocked = true;
+      this.#view.conflict(told.texts);
+      return false;
+    }
+    // The token of a page that was opened before the last login is refused once, and then renewed.
+    if (response.status === 403 && !told) return this.#sessionEnded();
+    this.#view.problem(told?.sentence ?? TECHNICAL);
+    if (response.status >= 500) this.schedule(RETRY_MS);
+    return false;
+  }
+
+  #sessionEnded(): boolean {
+    this.#view.problem(SESSION_ENDED, true);
+    if (!this.#isWaitingForLogin) void this.#goOnAfterLogin();
+    return false;
+  }
+
+  /** Ask until the same person is logged in again, then save. */
+  async #goOnAfterLogin(): Promise<void> {
+    this.#isWaitingForLogin = true;
+    const standing = await this.#standing();
+    if (standing === "nobody") {
+      window.setTimeout(() => void this.#goOnAfterLogin(), RETRY_MS);
+      return;
+    }
+    this.#isWaitingForLogin = false;
+    if (standing === "denied" || String(standing.author) !== this.#value("author")) {
+      this.#isBlocked = true;
+      this.#view.problem(SOMEBODY_ELSE);
+      return;
+    }
+    renewToken(standing.csrf);
+    this.schedule(0);
+  }
+
+  /** How the draft stands for who is logged in now. */
+  async #standing(): Promise<Standing | "nobody" | "denied"> {
+    try {
+      const response = await fetch(this.#url, { headers: { Accept: "application/json" }, redirect: "manual" });
+      if (response.status === 403 || response.status === 404) return "denied";
+      return response.ok ? ((await response.json()) as Standing) : "nobody";
+    } catch {
+      return "nobody";
+    }
+  }
+
+  get #url(): string {
+    return this.form.dataset["draftUrl"] ?? "";
+  }
+
+  #value(name: string): string {
+    return this.form.querySelector<HTMLInputElement>(`input[name="${name}"]`)?.value ?? "";
+  }
+
+  #request(texts: Texts, options: RequestInit = {}): RequestInit {
+    const body = new FormData();
+    for (const name of ["csrfmiddlewaretoken", "author", "kind", "basis", "draft_version"]) {
+      body.set(name, this.#value(name));
+    }
+    for (const [name, text] of Object.entries(texts)) body.set(name, text);
+    return { method: "POST", body, headers: { Accept: "application/json" }, redirect: "manual", ...options };
+  }
+}
+
+/** The note that is being written: of the forms that sign, one alone is used. */
+export function currentNote(): HTMLTextAreaElement | null {
+  const notes = [...document.querySelectorAll<HTMLTextAreaElement>('#decision textarea[name="note"]')];
+  return notes.find((note) => note === lastNote) ?? notes.find((note) => note.value) ?? notes[0] ?? null;
+}
+
+let lastNote: HTMLTextAreaElement | null = null;
+
+export function noteIsWritten(note: HTMLTextAreaElement): void {
+  lastNote = note;
+}
+
+/** Two forms of one page write the same draft. */
+function setVersion(url: string, version: number): void {
+  for (const form of document.querySelectorAll<HTMLFormElement>("form[data-report-editor]")) {
+    const field = form.querySelector<HTMLInputElement>("[data-draft-version]");
+    if (form.dataset["draftUrl"] === url && field) field.value = String(version);
+  }
+}
+
+async function toldBy(response: Response): Promise<Told | null> {
+  if (!response.headers.get("Content-Type")?.startsWith("application/json")) return null;
+  return (await response.json()) as Told;
+}
+
+/** After a new login every form of the page would be refused with the old token. */
+function renewToken(token: string): void {
+  for (const field of document.querySelectorAll<HTMLInputElement>('input[name="csrfmiddlewaretoken"]')) field.value = token;
+  document.body.setAttribute("hx-headers", JSON.stringify({ "X-CSRFToken": token }));
+}
