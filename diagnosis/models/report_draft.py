@@ -4,18 +4,21 @@ import uuid
 
 from django.db import models
 
-from diagnosis.models.review import ReviewKind, report_text_field
+from diagnosis.models.first_read import Confidence
+from diagnosis.models.review import OverrideReason, ReviewKind, report_text_field
 from diagnosis.models.scoped import SiteScopedQuerySet
 
-#: What a draft keeps.
+#: What a draft keeps: what is typed, and what is chosen.
 DRAFT_TEXTS = ("comparison", "findings", "impression", "note", "addendum", "change_reason")
+DRAFT_CHOICES = ("label", "confidence", "reason")
+DRAFT_FIELDS = (*DRAFT_CHOICES, *DRAFT_TEXTS)
 
 
 class ReportDraft(models.Model):
-    """The unsigned text of one reader for one study: its author's alone, and gone once it is signed or discarded.
+    """The unsigned read of one reader for one study: its author's alone, and gone once it is signed or discarded.
 
-    It holds what the author typed and nothing of the network. ``version`` grows by one with every save: a window that knows
-    an older one is told so, and does not overwrite what was written elsewhere.
+    It holds what the author typed and chose, and nothing of the network. ``version`` grows by one with every save: a window
+    that knows an older one is told so, and does not overwrite what was written elsewhere.
     """
 
     site_lookup = "study__site"
@@ -31,6 +34,9 @@ class ReportDraft(models.Model):
         related_name="+",
         help_text="The read that the author had before them; empty where there was none.",
     )
+    label = models.CharField(max_length=64, blank=True, help_text="A label's code, as chosen so far.")
+    confidence = models.CharField(max_length=16, choices=Confidence, blank=True)
+    reason = models.CharField(max_length=32, choices=OverrideReason, blank=True)
     findings = report_text_field()
     impression = report_text_field()
     comparison = report_text_field()
@@ -48,6 +54,12 @@ class ReportDraft(models.Model):
             models.CheckConstraint(
                 condition=models.Q(kind__in=ReviewKind.values), name="report_draft_kind_known"
             ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    confidence__in=["", *Confidence.values], reason__in=["", *OverrideReason.values]
+                ),
+                name="report_draft_choices_known",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -55,14 +67,13 @@ class ReportDraft(models.Model):
 
     @property
     def has_text(self) -> bool:
-        """Whether anything would be lost with it."""
+        """Whether anything that was typed would be lost with it."""
         return any(getattr(self, name).strip() for name in DRAFT_TEXTS)
 
     @property
-    def texts(self) -> list[tuple[str, str]]:
-        """(name for people, text) of what is not empty."""
-        names = [(name.replace("_", " ").capitalize(), getattr(self, name)) for name in DRAFT_TEXTS]
-        return [(name, text) for name, text in names if text.strip()]
+    def is_empty(self) -> bool:
+        """Whether nothing is typed and nothing is chosen."""
+        return not any(getattr(self, name).strip() for name in DRAFT_FIELDS)
 
     def fits(self, kind: str, basis_id: uuid.UUID | None) -> bool:
         """Whether it goes on as a draft of this kind, over this version of the report.

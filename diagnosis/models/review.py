@@ -44,6 +44,8 @@ READER_ONLY_LABELS = {
 
 
 REPORT_TEXT_MAX_LENGTH = 10_000
+#: The sections of a report, in the order in which they are read.
+REPORT_SECTIONS = ("comparison", "findings", "impression")
 
 
 def report_text_field(*validators: Callable[[str], None], help_text: str = "") -> models.TextField:

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy
 
 from diagnosis.models.first_read import Confidence
+from diagnosis.models.review import report_text_field
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
@@ -177,6 +178,9 @@ class SecondReadOpinion(models.Model):
         help_text="Of a second reader: the own read as it was locked, before the first one's was shown.",
     )
     note = models.TextField(max_length=10_000, validators=[MaxLengthValidator(10_000)], blank=True)
+    findings = report_text_field()
+    impression = report_text_field()
+    comparison = report_text_field()
     signed_at = models.DateTimeField(auto_now_add=True)
 
     objects = SiteScopedQuerySet.as_manager()

@@ -31,6 +31,7 @@ from diagnosis.selectors.studies import (
 )
 from diagnosis.services.audit import audit_record
 from diagnosis.services.claims import claim_require_free
+from diagnosis.services.report_drafts import report_draft_locked
 
 IMAGES_CAME = gettext_lazy(
     "Images were added to this study while you were reading. Nothing was locked: look at them, then lock your read."
@@ -110,6 +111,7 @@ def first_read_keep(*, actor: User, study: Study, label: str, confidence: str, i
         for image in study.images.all()
         if image.is_analysed
     )
+    report_draft_locked(author=actor, study=study)
     audit_record(
         actor=actor,
         action=AuditAction.FIRST_READ_LOCKED,

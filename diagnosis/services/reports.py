@@ -1,130 +1,29 @@
-"""Reports: what is being written, and what is added to a signed one."""
+"""What is added to a signed report: an addendum, a correction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
-from diagnosis.models import (
-    AuditAction,
-    Decision,
-    OverrideReason,
-    ReportDraft,
-    Review,
-    ReviewKind,
-    Study,
-    User,
-)
-from diagnosis.models.report_text import BLANK
+from diagnosis.models import AuditAction, Decision, OverrideReason, Review, ReviewKind, Study, User
+from diagnosis.models.review import REPORT_SECTIONS
 from diagnosis.selectors.cases import hides_read
 from diagnosis.selectors.studies import current_review, reader_labels, studies_with_opinion
 from diagnosis.services.audit import audit_record
+from diagnosis.services.report_drafts import report_draft_settle, report_texts_require
 from diagnosis.services.second_reads import review_signed_check
 from diagnosis.services.signing import signature_require
 
-#: The sections of a report, in the order in which they are read.
-SECTIONS = ("comparison", "findings", "impression")
-
-CHANGED_ELSEWHERE = gettext_lazy(
-    "This draft was changed in another window. Nothing was overwritten: choose which text to keep."
-)
 REPORT_CHANGED = gettext_lazy(
     "Somebody signed a newer version of this report meanwhile. Nothing was signed and your text is kept as a draft: reload "
     "the page and look at the newer version first."
 )
-
-
-class DraftChanged(Conflict):
-    """The draft was saved elsewhere since this window loaded it; ``draft`` is how it stands, or ``None`` when it is gone."""
-
-    def __init__(self, draft: ReportDraft | None) -> None:
-        super().__init__(CHANGED_ELSEWHERE)
-        self.draft = draft
-
-
-@transaction.atomic
-def report_draft_save(
-    *,
-    author: User,
-    study: Study,
-    version: int,
-    kind: str = ReviewKind.SIGNED,
-    basis: Review | None = None,
-    **texts: str,
-) -> ReportDraft:
-    """Keep what ``author`` has typed so far; ``version`` is that of the draft on screen, 0 where there was none.
-
-    ``texts`` are any of ``DRAFT_TEXTS``; the others stay. Raises
-    ``DraftChanged`` when another window saved meanwhile, ``ValidationError`` for a text that is too long.
-    Drafts are not on record: they are nobody's word until they are signed.
-    """
-    policies.require(author, policies.Act.SIGN_REVIEW, study.site)
-    if basis is not None and basis.study_id != study.pk:
-        raise ValidationError({"basis": _("This is a report of another study.")})
-    Study.objects.select_for_update().get(pk=study.pk)
-    draft = ReportDraft.objects.filter(study=study, author=author).first()
-    if (draft.version if draft else 0) != version:
-        raise DraftChanged(draft)
-    draft = draft or ReportDraft(study=study, author=author, version=0)
-    _apply(draft, kind=kind, basis=basis, texts=texts)
-    draft.version += 1
-    draft.saved_at = timezone.now()
-    draft.clean_fields(exclude={"basis"})  # It may be empty, but no form leaves it out.
-    draft.save()
-    return draft
-
-
-def _apply(draft: ReportDraft, *, kind: str, basis: Review | None, texts: Mapping[str, str]) -> None:
-    if draft.has_text and not draft.fits(kind, basis.pk if basis else None):
-        raise NotPossible(
-            _(
-                "You have written something else about this study that is not signed. Sign or discard that first."
-            )
-        )
-    draft.kind, draft.basis = kind, basis
-    for name, text in texts.items():
-        setattr(draft, name, text)
-
-
-@transaction.atomic
-def report_draft_discard(*, author: User, study: Study, version: int) -> None:
-    """Delete the draft on screen. Raises ``DraftChanged`` when another window saved meanwhile."""
-    policies.require(author, policies.Act.SIGN_REVIEW, study.site)
-    report_draft_settle(author=author, study=study, version=version)
-
-
-def report_draft_settle(*, author: User, study: Study, version: int | None) -> None:
-    """Delete the draft whose text has just been signed, in the transaction of the signature.
-
-    ``version`` is that of the draft on the signer's screen; ``None``, from a program that knows of no drafts, leaves it.
-    Raises ``DraftChanged`` when another window saved a newer one: its text would be signed by nobody and lost.
-    """
-    if version is None:
-        return
-    deleted, _unused = ReportDraft.objects.filter(study=study, author=author, version=version).delete()
-    if not deleted and (newer := ReportDraft.objects.filter(study=study, author=author).first()):
-        raise DraftChanged(newer)
-
-
-def report_texts_require(**texts: str) -> dict[str, str]:
-    """What is to be signed, without space around it. Raises ``ValidationError`` for a blank that nobody has filled in."""
-    open_ones = {
-        name: _("There is a blank %(blank)s in the text. Fill it in or take it out, then sign.")
-        % {"blank": BLANK}
-        for name, text in texts.items()
-        if BLANK in text
-    }
-    if open_ones:
-        raise ValidationError(open_ones)
-    return {name: text.strip() for name, text in texts.items()}
 
 
 def review_addend(
@@ -220,7 +119,7 @@ def _report_require_shown(actor: User, study: Study) -> None:
 
 
 #: What a correction may change.
-CORRECTED = ("label", "reason", "note", *SECTIONS)
+CORRECTED = ("label", "reason", "note", *REPORT_SECTIONS)
 
 
 def _decision_on(label: str, previous: Review) -> Decision:
@@ -252,7 +151,7 @@ def _current_require(study: Study, follows: Review) -> Review:
 
 def _next_version(actor: User, previous: Review, **changes: Any) -> Review:
     """An unsaved copy of ``previous`` that follows it. An earlier addendum stays where it was signed."""
-    repeated = ("study", "protocol", "decision", "label", "label_display", "reason", "note", *SECTIONS)
+    repeated = ("study", "protocol", "decision", "label", "label_display", "reason", "note", *REPORT_SECTIONS)
     values = {name: getattr(previous, name) for name in (*repeated, "seen_predictions")}
     return Review(**{**values, "follows": previous, "reader": actor, **changes})
 

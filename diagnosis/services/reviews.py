@@ -23,7 +23,7 @@ from diagnosis.services.audit import audit_record
 from diagnosis.services.claims import claim_release, claim_require_free
 from diagnosis.services.first_reads import LOCK_FIRST, seen_predictions
 from diagnosis.services.predictions import study_apply
-from diagnosis.services.reports import report_draft_settle, report_texts_require
+from diagnosis.services.report_drafts import report_draft_settle, report_texts_require
 from diagnosis.services.second_reads import review_signed_check
 from diagnosis.services.signing import signature_require
 from diagnosis.services.transitions import StudyEvent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -40,6 +41,7 @@ from diagnosis.services.case_facts import facts_of, standing_read, whole_study
 from diagnosis.services.case_rules import CAUSE_RANK, conflicts
 from diagnosis.services.case_transitions import SecondReadEvent, second_read_next
 from diagnosis.services.first_reads import first_read_keep
+from diagnosis.services.report_drafts import report_draft_settle, report_texts_require
 from diagnosis.services.second_read_queue import (
     HELD_FOR,
     cause_add,
@@ -48,6 +50,7 @@ from diagnosis.services.second_read_queue import (
     is_drawn,
     queue_arrange,
 )
+from diagnosis.services.signing import signature_require
 
 _SHOW_THE_READ = (
     AuditAction.PATIENT_VIEWED,
@@ -243,23 +246,49 @@ def second_read_return(*, actor: User, second_read: SecondRead) -> SecondRead:
     return second_read
 
 
-@transaction.atomic
 def second_read_sign(
-    *, actor: User, second_read: SecondRead, label: str, confidence: str, image_set: str, note: str = ""
+    *,
+    actor: User,
+    second_read: SecondRead,
+    label: str,
+    confidence: str,
+    image_set: str,
+    note: str = "",
+    findings: str = "",
+    impression: str = "",
+    comparison: str = "",
+    draft_version: int | None = None,
+    signing_password: str = "",
 ) -> SecondReadOpinion:
     """Lock and sign the second read. It is final: it agrees with the first, or a third person decides.
 
     It is a ``FirstRead`` of its reader: locked before the first's read and the second opinion were shown. One that is
-    locked already counts as it is, and ``label`` must be its label. Raises ``Conflict`` when it is not in the actor's
-    hands or images came, ``ValidationError`` with field errors.
+    locked already counts as it is, and ``label`` must be its label. Report, draft and password are as for ``review_sign``.
+    Raises ``Conflict`` when it is not in the actor's hands or images came, ``ValidationError`` with field errors.
     """
+    study = second_read.study
+    policies.require(actor, policies.Act.READ_SECOND, study.site)
+    signature_require(actor=actor, study=study, password=signing_password)
+    texts = report_texts_require(note=note, findings=findings, impression=impression, comparison=comparison)
+    with transaction.atomic():
+        opinion = _sign(actor, second_read, label, confidence, image_set, texts)
+        report_draft_settle(author=actor, study=study, version=draft_version)
+    return opinion
+
+
+def _sign(
+    actor: User,
+    second_read: SecondRead,
+    label: str,
+    confidence: str,
+    image_set: str,
+    texts: Mapping[str, str],
+) -> SecondReadOpinion:
     second_read = _locked(actor, second_read)
     _require_holder(actor, second_read)
     if second_read.wants_adjudication:
         raise NotPossible(_("The second read is given. Adjudicate the two reads."))
-    if len(note) > 10_000:
-        raise ValidationError({"note": _("Write at most 10,000 characters.")})
-    if label == "other_finding" and not note.strip():
+    if label == "other_finding" and not texts["note"]:
         raise ValidationError({"note": _("Write in the note what you found.")})
     first_read = _own_read(actor, second_read.study, label, confidence, image_set)
     opinion = _opinion(
@@ -269,8 +298,8 @@ def second_read_sign(
         first_read.label,
         first_read.label_display,
         first_read.confidence,
-        note,
         first_read,
+        texts,
     )
     agrees = first_read.label == second_read.review.label
     event = SecondReadEvent.AGREE if agrees else SecondReadEvent.DISAGREE
@@ -305,14 +334,28 @@ def _own_read(actor: User, study: Study, label: str, confidence: str, image_set:
     return locked
 
 
-@transaction.atomic
 def second_read_adjudicate(
-    *, actor: User, second_read: SecondRead, label: str, confidence: str, note: str = ""
+    *,
+    actor: User,
+    second_read: SecondRead,
+    label: str,
+    confidence: str,
+    note: str = "",
+    signing_password: str = "",
 ) -> SecondReadOpinion:
     """A third person, who sees both reads, decides. It is final; the signed report stays as it is, and both are shown.
 
     Raises ``Conflict`` when it is not in the actor's hands, ``ValidationError`` with field errors.
     """
+    policies.require(actor, policies.Act.READ_SECOND, second_read.study.site)
+    signature_require(actor=actor, study=second_read.study, password=signing_password)
+    return _adjudicate(actor, second_read, label, confidence, report_texts_require(note=note))
+
+
+@transaction.atomic
+def _adjudicate(
+    actor: User, second_read: SecondRead, label: str, confidence: str, texts: Mapping[str, str]
+) -> SecondReadOpinion:
     second_read = _locked(actor, second_read)
     _require_holder(actor, second_read)
     if not second_read.is_being_adjudicated:
@@ -323,14 +366,12 @@ def second_read_adjudicate(
         errors["label"] = _("Choose a label from the list.")
     if confidence not in Confidence.values:
         errors["confidence"] = _("Choose how sure you are.")
-    if not note.strip():
+    if not texts["note"]:
         errors["note"] = _("Write for both readers why you decide so.")
-    elif len(note) > 10_000:
-        errors["note"] = _("Write at most 10,000 characters.")
     if errors:
         raise ValidationError(errors)
     opinion = _opinion(
-        actor, second_read, SecondReadRole.ADJUDICATOR, label, labels[label], confidence, note, None
+        actor, second_read, SecondReadRole.ADJUDICATOR, label, labels[label], confidence, None, texts
     )
     _let_go(second_read, SecondReadEvent.ADJUDICATE, closes=True)
     _audit(
@@ -440,8 +481,8 @@ def _opinion(
     label: str,
     label_display: str,
     confidence: str,
-    note: str,
     first_read: FirstRead | None,
+    texts: Mapping[str, str],
 ) -> SecondReadOpinion:
     opinion = SecondReadOpinion(
         second_read=second_read,
@@ -450,9 +491,10 @@ def _opinion(
         label=label,
         label_display=label_display,
         confidence=confidence,
-        note=note.strip(),
         first_read=first_read,
+        **texts,
     )
+    opinion.clean_fields()
     opinion.save(force_insert=True)
     return opinion
 

@@ -7,15 +7,14 @@ from django.db import DatabaseError, transaction
 from diagnosis.errors import Conflict, NotPossible
 from diagnosis.models import AuditEvent, ReportDraft, Review
 from diagnosis.selectors.studies import current_review, studies_with_opinion
-from diagnosis.services.reports import (
+from diagnosis.services.report_drafts import (
     DraftChanged,
     report_draft_discard,
     report_draft_save,
     report_draft_settle,
     report_texts_require,
-    review_addend,
-    review_correct,
 )
+from diagnosis.services.reports import review_addend, review_correct
 from tests.factories import ImageFactory, ModelVersionFactory, PatientFactory, ReviewFactory, StudyFactory
 
 SEEN = {

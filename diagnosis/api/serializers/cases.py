@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from diagnosis.api.fields import AwareDateTimeField, InputSerializer
 from diagnosis.api.serializers.accounts import PersonSerializer
+from diagnosis.api.serializers.reports import signing_password, text
 from diagnosis.models import (
     CommunicationMethod,
     Confidence,
@@ -20,6 +21,7 @@ from diagnosis.models import (
     SecondRead,
     SecondReadOpinion,
 )
+from diagnosis.models.review import REPORT_SECTIONS
 from diagnosis.selectors.cases import hidden_reads
 from diagnosis.selectors.reading import image_set_of
 from diagnosis.selectors.studies import with_ai_shown
@@ -32,7 +34,16 @@ class SecondReadOpinionSerializer(serializers.ModelSerializer[SecondReadOpinion]
 
     class Meta:
         model = SecondReadOpinion
-        fields = ["role", "reader", "label", "label_display", "confidence", "note", "signed_at"]
+        fields = [
+            "role",
+            "reader",
+            "label",
+            "label_display",
+            "confidence",
+            "note",
+            *REPORT_SECTIONS,
+            "signed_at",
+        ]
         read_only_fields = fields
 
 
@@ -81,11 +92,15 @@ class SecondReadRequestSerializer(InputSerializer):
 class _ReadFields(InputSerializer):
     label = serializers.CharField(max_length=64)  # type: ignore[assignment]
     confidence = serializers.ChoiceField(choices=Confidence.choices)
+    signing_password = signing_password()
 
 
 class SecondReadSignSerializer(_ReadFields):
     image_set = serializers.CharField(allow_blank=True, max_length=64)
     note = serializers.CharField(required=False, allow_blank=True, max_length=10_000, default="")
+    findings = text()
+    impression = text()
+    comparison = text()
 
 
 class AdjudicationSerializer(_ReadFields):

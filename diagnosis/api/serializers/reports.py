@@ -7,8 +7,8 @@ from typing import Any
 from rest_framework import serializers
 
 from diagnosis.api.fields import InputSerializer, VisibleRecordField
-from diagnosis.models import OverrideReason, ReportDraft, Review, ReviewKind
-from diagnosis.models.report_draft import DRAFT_TEXTS
+from diagnosis.models import Confidence, OverrideReason, ReportDraft, Review, ReviewKind
+from diagnosis.models.report_draft import DRAFT_FIELDS
 from diagnosis.models.review import REPORT_TEXT_MAX_LENGTH
 
 
@@ -32,7 +32,7 @@ def signing_password() -> serializers.CharField:
 class ReportDraftSerializer(serializers.ModelSerializer[ReportDraft]):
     class Meta:
         model = ReportDraft
-        fields = ["study", "kind", "basis", *DRAFT_TEXTS, "version", "saved_at"]
+        fields = ["study", "kind", "basis", *DRAFT_FIELDS, "version", "saved_at"]
         read_only_fields = fields
 
 
@@ -47,12 +47,21 @@ class ReportDraftSaveSerializer(InputSerializer):
         allow_null=True,
         help_text="The version of the report that an addendum or a correction follows.",
     )
+    label = serializers.CharField(  # type: ignore[assignment]
+        required=False, allow_blank=True, max_length=64, help_text="As chosen so far; empty: not yet."
+    )
+    confidence = serializers.ChoiceField(choices=Confidence.choices, required=False, allow_blank=True)
+    reason = serializers.ChoiceField(choices=OverrideReason.choices, required=False, allow_blank=True)
     findings = text()
     impression = text()
     comparison = text()
     note = text()
     addendum = text()
     change_reason = serializers.CharField(required=False, allow_blank=True, max_length=500)
+
+
+class ReportDraftVersionSerializer(InputSerializer):
+    version = serializers.IntegerField(min_value=1)
 
 
 class AddendumSerializer(InputSerializer):

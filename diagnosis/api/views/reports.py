@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,14 +18,16 @@ from diagnosis.api.serializers.reports import (
     CorrectionSerializer,
     ReportDraftSaveSerializer,
     ReportDraftSerializer,
+    ReportDraftVersionSerializer,
 )
 from diagnosis.api.serializers.studies import ReviewSerializer
 from diagnosis.api.views.base import PortalView
 from diagnosis.models import Review, Study
 from diagnosis.selectors.reports import own_draft
 from diagnosis.selectors.studies import reviews_shown
+from diagnosis.services.report_drafts import report_draft_discard, report_draft_save
 from diagnosis.services.report_opening import report_print
-from diagnosis.services.reports import report_draft_save, review_addend, review_correct
+from diagnosis.services.reports import review_addend, review_correct
 
 
 class _BelowStudy(PortalView):
@@ -72,12 +74,32 @@ class ReportDraftView(_BelowStudy):
         tags=["reports"],
     )
     def post(self, request: Request, pk: UUID) -> Response:
-        """Texts that are left out stay. 409: it was saved elsewhere meanwhile; nothing was overwritten."""
+        """What is left out stays. 409: it was saved elsewhere meanwhile; nothing was overwritten."""
         study = self.study(pk)
         draft = report_draft_save(
             author=self.person, study=study, **self.sent(ReportDraftSaveSerializer, request)
         )
         return Response(self.get_serializer(draft).data)
+
+    @extend_schema(
+        operation_id="report_draft_discard",
+        summary="Discard your unsigned report",
+        parameters=[
+            OpenApiParameter("version", int, required=True, description="Of the draft as you know it.")
+        ],
+        responses={204: None, **errors(400, 403, 404, 409)},
+        tags=["reports"],
+    )
+    def delete(self, request: Request, pk: UUID) -> Response:
+        """404 where you have written none. 409: it was saved elsewhere meanwhile; nothing was discarded."""
+        study = self.study(pk)
+        policies.require(self.person, policies.Act.SIGN_REVIEW, study.site)
+        checked = ReportDraftVersionSerializer(data=request.query_params)
+        checked.is_valid(raise_exception=True)
+        if own_draft(self.person, study) is None:
+            raise Http404
+        report_draft_discard(author=self.person, study=study, **checked.validated_data)
+        return Response(status=204)
 
 
 class AddendumView(_BelowStudy):

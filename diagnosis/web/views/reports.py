@@ -16,17 +16,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible, PersonError
 from diagnosis.models import ReportDraft, Review, ReviewKind, Study
-from diagnosis.models.report_draft import DRAFT_TEXTS
+from diagnosis.models.report_draft import DRAFT_FIELDS
 from diagnosis.selectors.reports import Version, own_draft
 from diagnosis.selectors.studies import reader_labels, studies_with_opinion
+from diagnosis.services.report_drafts import DraftChanged, report_draft_discard, report_draft_save
 from diagnosis.services.report_opening import report_open, report_print
-from diagnosis.services.reports import (
-    DraftChanged,
-    report_draft_discard,
-    report_draft_save,
-    review_addend,
-    review_correct,
-)
+from diagnosis.services.reports import review_addend, review_correct
 from diagnosis.services.signing import signature_is_asked
 from diagnosis.web.clocks import set_clock
 from diagnosis.web.forms.report import AddendumForm, CorrectionForm, as_signed
@@ -75,7 +70,7 @@ def _save(request: PersonRequest, study: Study) -> ReportDraft:
         version=row_number(sent.get("draft_version")) or 0,
         kind=sent.get("kind", ReviewKind.SIGNED),
         basis=basis,
-        **{name: _lines(sent[name]) for name in DRAFT_TEXTS if name in sent},
+        **{name: _lines(sent[name]) for name in DRAFT_FIELDS if name in sent},
     )
 
 
@@ -106,7 +101,7 @@ def _told(draft: ReportDraft | None) -> dict[str, Any]:
 
 
 def _texts(draft: ReportDraft | None) -> dict[str, str]:
-    return {name: getattr(draft, name, "") for name in DRAFT_TEXTS}
+    return {name: getattr(draft, name, "") for name in DRAFT_FIELDS}
 
 
 @require_safe
