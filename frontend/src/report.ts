@@ -1,6 +1,6 @@
 /** Writing a report: it is saved while one types, texts are inserted, and what was done can be taken back. */
 
-import { currentNote, Draft, noteIsWritten, type Texts } from "./report/draft";
+import { CHOICES, currentNote, DECISION, Draft, isChoice, isChosenIn, noteIsWritten, type Texts } from "./report/draft";
 import { insert, isBlankSelected, readyText, selectBlank, typedCode } from "./report/ready-texts";
 import { gettext } from "./texts";
 
@@ -15,6 +15,7 @@ export function startReports(): void {
   begin();
   document.body.addEventListener("htmx:afterSettle", begin);
   document.addEventListener("input", onInput);
+  document.addEventListener("change", onChoice);
   document.addEventListener("keydown", onKey);
   document.addEventListener("focusin", onFocus);
   document.addEventListener("click", onClick);
@@ -78,8 +79,9 @@ function viewOf(form: HTMLFormElement): ConstructorParameters<typeof Draft>[1] {
     },
     conflict(texts) {
       const other = part(form, "other")!;
-      const names = drafts.get(form)?.fields.map((field) => field.name) ?? [];
-      other.textContent = names.map((name) => texts[name] ?? "").filter(Boolean).join("\n") || gettext("Nothing.");
+      const draft = drafts.get(form);
+      const names = Object.keys(draft?.texts ?? {});
+      other.textContent = names.map((name) => draft?.words(name, texts[name] ?? "")).filter(Boolean).join("\n") || gettext("Nothing.");
       other.dataset["texts"] = JSON.stringify(texts);
       part(form, "conflict")?.removeAttribute("hidden");
       part(form, "conflict")?.scrollIntoView({ block: "nearest" });
@@ -93,7 +95,7 @@ function viewOf(form: HTMLFormElement): ConstructorParameters<typeof Draft>[1] {
 }
 
 function editorOf(element: Element | null): HTMLFormElement | null {
-  if (element?.matches('#decision textarea[name="note"]')) return document.querySelector<HTMLFormElement>("form#report-fields");
+  if (element?.closest(DECISION)) return document.querySelector<HTMLFormElement>("form#report-fields");
   return element?.closest<HTMLFormElement>("form[data-report-editor]") ?? null;
 }
 
@@ -114,6 +116,14 @@ function onInput(event: Event): void {
     if (typed) replaceCode(form, field, typed);
   }
   drafts.get(form)?.schedule();
+}
+
+function onChoice(event: Event): void {
+  const choice = event.target;
+  if (!isChoice(choice) || !choice.form) return;
+  if (choice.form.matches(DECISION)) isChosenIn(choice.form);
+  const form = editorOf(choice);
+  if (form) drafts.get(form)?.schedule();
 }
 
 function replaceCode(
@@ -152,15 +162,11 @@ function nextBlank(form: HTMLFormElement, field: HTMLTextAreaElement): boolean {
   return fields.slice(fields.indexOf(field) + 1).some((other) => selectBlank(other));
 }
 
-function remember(form: HTMLFormElement, words: string): void {
-  before.set(form, drafts.get(form)?.texts ?? {});
+function remember(form: HTMLFormElement, words: string, texts: Texts = drafts.get(form)?.typed ?? {}): void {
+  before.set(form, texts);
   const undo = part(form, "undo");
   undo?.removeAttribute("hidden");
   undo?.querySelector("span")?.replaceChildren(words);
-}
-
-function show(form: HTMLFormElement, texts: Texts): void {
-  for (const field of drafts.get(form)?.fields ?? []) field.value = texts[field.name] ?? "";
 }
 
 function onClick(event: MouseEvent): void {
@@ -174,16 +180,16 @@ function onClick(event: MouseEvent): void {
     remember(form, gettext("Undo the insertion"));
     inserted(form, insert(form, field, readyText(button)));
   } else if (button.matches("[data-draft-undo]")) {
-    show(form, before.get(form) ?? {});
+    draft.show(before.get(form) ?? {});
     button.hidden = true;
     draft.schedule(0);
     draft.fields[0]?.focus();
   } else if (button.matches("[data-draft-discard]")) {
     void discard(form, draft);
   } else if (button.matches("[data-draft-take]")) {
-    remember(form, gettext("Undo: back to the text that was here"));
+    remember(form, gettext("Undo: back to the text that was here"), draft.texts);
     const texts = JSON.parse(part(form, "other")?.dataset["texts"] ?? "{}") as Texts;
-    show(form, texts);
+    draft.show(texts);
     draft.taken(draft.texts);
     part(form, "conflict")?.setAttribute("hidden", "");
     draft.fields[0]?.focus();
@@ -195,10 +201,11 @@ function onClick(event: MouseEvent): void {
 }
 
 async function discard(form: HTMLFormElement, draft: Draft): Promise<void> {
-  remember(form, gettext("Undo: bring the text back"));
+  remember(form, gettext("Undo: bring the text back"), draft.texts);
   if (!(await draft.discard())) return;
   // A correction begins with what is signed, every other text with nothing.
-  show(form, JSON.parse(form.dataset["begun"] ?? "{}") as Texts);
+  const nothing = Object.fromEntries(CHOICES.map((name) => [name, ""]));
+  draft.show({ ...nothing, ...(JSON.parse(form.dataset["begun"] || "{}") as Texts) });
   draft.taken(draft.texts);
   part(form, "discard")?.setAttribute("hidden", "");
   draft.fields[0]?.focus();

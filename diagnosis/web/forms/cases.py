@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy
 from diagnosis.models import CommunicationMethod, Confidence
 from diagnosis.services.discrepancies import DECISION_CHOICES
 from diagnosis.web.forms.base import MomentInput, PortalForm
+from diagnosis.web.forms.report import SignatureForm, text_area
+from diagnosis.web.forms.review import LabelForm
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -40,13 +42,25 @@ class WithdrawForm(PortalForm):
         super().__init__(*args, auto_id="withdraw_%s", **kwargs)
 
 
-class SecondReadForm(PortalForm):
-    """A second read or an adjudication. ``labels`` are what a reader may sign."""
+class SecondReadForm(LabelForm, SignatureForm):
+    """A second read or an adjudication. ``labels`` are what a reader may sign.
+
+    The sections of the report are written in a form of their own, which is sent along; an adjudication has none.
+    """
+
+    shown_elsewhere = ("comparison", "findings", "impression")
 
     image_set = forms.CharField(required=False, widget=forms.HiddenInput)
     label = forms.CharField(label=gettext_lazy("Your reading"), required=False)
     confidence = forms.CharField(label=gettext_lazy("How sure are you?"), required=False)
-    note = _note(gettext_lazy("Note"))
+    note = forms.CharField(
+        label=gettext_lazy("Note"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "data-draft-field": ""}),
+    )
+    comparison = text_area(gettext_lazy("Comparison"))
+    findings = text_area(gettext_lazy("Findings"))
+    impression = text_area(gettext_lazy("Impression"))
 
     def __init__(self, *args: Any, labels: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, auto_id="second_%s", **kwargs)

@@ -14,7 +14,23 @@ from diagnosis.web.forms.base import PortalForm
 from diagnosis.web.forms.report import SignatureForm, text_area
 
 
-class FirstReadForm(PortalForm):
+class LabelForm(PortalForm):
+    """Offers labels to choose from."""
+
+    def offers(self, label: str) -> bool:
+        return any(code == label for code, _name in self.offered)
+
+    @property
+    def offered(self) -> list[tuple[str, str]]:
+        return list(self.fields["label"].widget.choices)  # type: ignore[attr-defined]
+
+    @property
+    def key(self) -> str:
+        """As long as it is the same, a page that refreshes leaves what is chosen to whoever chooses."""
+        return "-".join([type(self).__name__, *(code for code, _name in self.offered)])
+
+
+class FirstReadForm(LabelForm):
     """A reader's own read, before the second opinion is shown; ``labels`` are what there is to choose from."""
 
     image_set = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -27,7 +43,7 @@ class FirstReadForm(PortalForm):
         self.fields["confidence"].widget = forms.RadioSelect(choices=Confidence.choices)
 
 
-class ReviewForm(SignatureForm):
+class ReviewForm(LabelForm, SignatureForm):
     """``labels`` are what the reader may choose from; all else is checked when the read is signed.
 
     ``decides``: they are the several labels of the second opinion, and need no reason. The sections of the report are

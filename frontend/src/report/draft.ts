@@ -2,6 +2,8 @@
 
 import { gettext } from "../texts";
 
+/** The forms that sign or lock what is chosen in them. */
+export const DECISION = "form[data-decision-form]";
 const DEBOUNCE_MS = 700;
 const RETRY_MS = 5_000;
 
@@ -56,8 +58,49 @@ export class Draft {
     return note ? [...own, note] : own;
   }
 
-  get texts(): Texts {
+  get typed(): Texts {
     return Object.fromEntries(this.fields.map((field) => [field.name, field.value]));
+  }
+
+  /** What is kept, by name: what is typed, and what is chosen. */
+  get texts(): Texts {
+    return { ...this.typed, ...chosenIn(this.#choosers) };
+  }
+
+  /** Put `texts` on the screen; a choice that they do not name stays. */
+  show(texts: Texts): void {
+    for (const field of this.fields) field.value = texts[field.name] ?? "";
+    for (const form of this.#choosers) {
+      for (const choice of choicesOf(form)) {
+        const value = texts[choice.name];
+        if (value === undefined) continue;
+        if (choice instanceof HTMLSelectElement) choice.value = value;
+        else choice.checked = choice.value === value;
+      }
+    }
+  }
+
+  /** “Reason: Poor inspiration”, or the text itself. */
+  words(name: string, value: string): string {
+    for (const form of this.#choosers) {
+      for (const choice of choicesOf(form)) {
+        if (choice.name !== name) continue;
+        if (choice instanceof HTMLSelectElement) {
+          const option = [...choice.options].find((one) => one.value === value);
+          if (option) return option.text;
+        } else if (choice.value === value) {
+          return choice.labels?.[0]?.textContent?.trim() ?? value;
+        }
+      }
+    }
+    return CHOICES.includes(name) ? "" : value;
+  }
+
+  /** Where its choices are made: in its own form, or in those that sign, the one that was used last first. */
+  get #choosers(): HTMLFormElement[] {
+    if (this.form.id !== "report-fields") return [this.form];
+    const forms = [...document.querySelectorAll<HTMLFormElement>(DECISION)];
+    return forms.sort((one, other) => Number(other === lastChooser) - Number(one === lastChooser));
   }
 
   get isDirty(): boolean {
@@ -226,9 +269,38 @@ export class Draft {
   }
 }
 
+export const CHOICES = ["label", "confidence", "reason"];
+
+type Choice = HTMLInputElement | HTMLSelectElement;
+
+let lastChooser: HTMLFormElement | null = null;
+
+export function isChosenIn(form: HTMLFormElement): void {
+  lastChooser = form;
+}
+
+export function isChoice(element: EventTarget | null): element is Choice {
+  if (element instanceof HTMLInputElement && element.type !== "radio") return false;
+  return (element instanceof HTMLInputElement || element instanceof HTMLSelectElement) && CHOICES.includes(element.name);
+}
+
+function choicesOf(form: HTMLFormElement): Choice[] {
+  return [...form.elements].filter(isChoice);
+}
+
+/** What is chosen, by name; of two forms that offer a label the first that has one counts. What no form offers is left out. */
+function chosenIn(forms: HTMLFormElement[]): Texts {
+  const chosen: Texts = {};
+  for (const choice of forms.flatMap(choicesOf)) {
+    const value = choice instanceof HTMLSelectElement || choice.checked ? choice.value : "";
+    chosen[choice.name] = chosen[choice.name] || value;
+  }
+  return chosen;
+}
+
 /** The note that is being written: of the forms that sign, one alone is used. */
 export function currentNote(): HTMLTextAreaElement | null {
-  const notes = [...document.querySelectorAll<HTMLTextAreaElement>('#decision textarea[name="note"]')];
+  const notes = [...document.querySelectorAll<HTMLTextAreaElement>(`${DECISION} textarea[name="note"]`)];
   return notes.find((note) => note === lastNote) ?? notes.find((note) => note.value) ?? notes[0] ?? null;
 }
 
