@@ -76,6 +76,7 @@ PAGES = [
     ("web:critical_result", DOCTOR, "critical"),
     ("web:critical_result", RADIOLOGIST, "critical"),
     ("web:preferences", DOCTOR, ""),
+    ("web:deidentification", DOCTOR, ""),
     ("web:models", DOCTOR, ""),
     ("web:model", DOCTOR, "model"),
     ("account_login", NOBODY, ""),

@@ -19,6 +19,6 @@ def test_the_fragment_asks_for_the_reveal_once_the_opinion_has_come(
     assert "It appears here by itself" in text(client.get(live, headers=HTMX))
     Prediction.objects.update(status="done")
     ready = client.get(live, headers=HTMX)
-    assert 'hx-trigger="load, submit"' in ready.content.decode()
+    assert 'hx-trigger="load, every 3s, submit"' in ready.content.decode()
     assert "0.81" not in text(ready)
     assert "0.81" in text(client.post(f"/studies/{study.pk}/reveal/", {"images": images}, headers=HTMX))
