@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from diagnosis.limits import image_limits
 from ml.imaging import load_image
+from ml.preprocessing import Preprocessing
 from ml.serving import (
     Gate,
     ModelFolder,
@@ -20,20 +22,25 @@ from ml.serving import (
     ModelOutput,
     ServedModel,
     ShownMap,
+    default_gate_folder,
     default_model_folder,
     load_gate,
     load_model,
 )
+from ml.serving.folder import PREPROCESSING
 
 __all__ = [
     "ModelIntegrityError",
     "ModelOutput",
     "analyse",
+    "analyse_reduced",
     "heat_map",
+    "input_sizes",
     "read",
     "served_files",
     "served_gate",
     "served_model",
+    "takes",
 ]
 
 
@@ -78,10 +85,42 @@ def analyse(pixels: NDArray[np.float32]) -> ModelOutput:
     that the model learnt from.
     """
     served_gate().check(pixels)
+    return _predict(pixels)
+
+
+def analyse_reduced(squares: Mapping[int, NDArray[np.float32]], *, rows: int, columns: int) -> ModelOutput:
+    """``analyse`` for an image of that size of which ``ml.preprocessing`` made the squares of ``input_sizes``, to the same bits.
+
+    Raises ``ImageRefused`` as ``analyse``, and ``KeyError`` for squares that ``takes`` says no of.
+    """
+    gate, model = served_gate(), served_model()
+    for_gate, for_model = squares[gate.preprocessing.size], squares[model.preprocessing.size]
+    refused = gate.refusal_of_reduced(for_gate, rows, columns)
+    if refused is not None:
+        raise refused
+    return _predict(for_model)
+
+
+def takes(squares: Mapping[int, NDArray[np.float32]]) -> bool:
+    """Whether the squares that gate and model of this process take are among them."""
+    return {served_gate().preprocessing.size, served_model().preprocessing.size} <= squares.keys()
+
+
+def _predict(pixels: NDArray[np.float32]) -> ModelOutput:
     model = served_model()
     output = model.predict(pixels)
     model.check_familiar(output)
     return output
+
+
+@functools.cache
+def input_sizes() -> tuple[int, ...]:
+    """The sides of the squares that gate and model take, read without loading them; none where they cannot be read."""
+    try:
+        files = [folder / PREPROCESSING for folder in (_folder(), default_gate_folder())]
+        return tuple(sorted({Preprocessing.from_json(file).size for file in files}))
+    except (OSError, ValueError):
+        return ()
 
 
 def heat_map(*, activation_maps: bytes, card: dict[str, Any], label: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The image that every reader returns, and the limits that every reader keeps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,3 +71,17 @@ class GreyImage:
     @property
     def columns(self) -> int:
         return int(self.pixels.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedImage:
+    """An image whose every sample was decoded and looked at: nothing about it is left to be refused.
+
+    `pixels` makes the pixels that a `GreyImage` of the same file has, as float32 (rows, columns), each time anew; until then they
+    take no memory.
+    """
+
+    kind: FileKind
+    rows: int
+    columns: int
+    pixels: Callable[[], NDArray[np.float32]]

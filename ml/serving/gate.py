@@ -70,6 +70,10 @@ class Gate:
         """What `check` would raise, or None where it would let the image pass."""
         square = self.preprocessing.square(pixels)
         rows, columns = np.shape(pixels)
+        return self.refusal_of_reduced(square, rows, columns)
+
+    def refusal_of_reduced(self, square: np.ndarray, rows: int, columns: int) -> ImageRefused | None:
+        """The same for an image of that size of which `preprocessing` made the square already."""
         size = {"rows": rows, "columns": columns}
         if min(rows, columns) < self.rules.shorter_side:
             return refusal("too_small", limit=self.rules.shorter_side, **size)
