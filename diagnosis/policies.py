@@ -217,6 +217,14 @@ def _image_without_reveal(user: User, path: str) -> Exists:
     )
 
 
+def ai_may_order(site: Site) -> bool:
+    """Whether the worklist of ``site`` may be ordered by what the network says: by its protocol, and at no other site.
+
+    Anywhere else the order would tell a reader of the network, or put its word before the doctor's without having been asked.
+    """
+    return site.reading_protocol == ReadingProtocol.AI_FIRST
+
+
 def may_see_ai(user: User | AnonymousUser, study: Study) -> bool:
     """Whether what the network says about ``study`` may reach ``user`` now: ``ai_shown_to`` for one case."""
     return Study.objects.filter(ai_shown_to(user), pk=study.pk).exists()

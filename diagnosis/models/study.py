@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from diagnosis.models.patient import no_control_characters
 from diagnosis.models.scoped import SiteScopedQuerySet
+from diagnosis.models.worklist_facts import SUSPICION_UNKNOWN
 
 
 class StudyStatus(models.TextChoices):
@@ -48,8 +49,8 @@ _PRIORITY_RANK = models.Case(
 
 
 class Study(models.Model):
-    """``pcr_state``, ``opinion_state``, ``signed_decision`` and ``patient_name_key`` repeat what other tables say, so that a
-    million studies can be narrowed and sorted by an index. The database itself keeps them true: see
+    """``pcr_state``, ``opinion_state``, ``suspicion_rank``, ``signed_decision`` and ``patient_name_key`` repeat what other
+    tables say, so that a million studies can be narrowed and sorted by an index. The database itself keeps them true: see
     ``diagnosis.models.worklist_facts``.
     """
 
@@ -99,6 +100,11 @@ class Study(models.Model):
         max_length=8, choices=OpinionState, default="", editable=False, help_text="Empty: no prediction."
     )
 
+    suspicion_rank = models.SmallIntegerField(
+        default=SUSPICION_UNKNOWN,
+        editable=False,
+        help_text="Thousand times the probability of a normal image, of its least normal one: 0 for the most suspicious.",
+    )
     signed_decision = models.CharField(
         max_length=8, default="", editable=False, help_text="Decision of the newest signed read; empty: none."
     )
@@ -127,6 +133,11 @@ class Study(models.Model):
                 name="study_open_by_priority",
             ),
             models.Index(fields=["site", "priority_rank", "created_at", "id"], name="study_by_priority"),
+            models.Index(
+                fields=["site", "priority_rank", "suspicion_rank", "created_at", "id"],
+                condition=models.Q(status__in=OPEN_STATUSES),
+                name="study_open_by_suspicion",
+            ),
             models.Index(fields=["site", "patient_name_key", "id"], name="study_by_name"),
             models.Index(fields=["site", "opinion_state", "created_at", "id"], name="study_by_opinion_state"),
             models.Index(fields=["site", "pcr_state", "created_at", "id"], name="study_by_pcr_state"),

@@ -1,7 +1,7 @@
 """What the worklist is narrowed, sorted and searched by, kept true by the database itself.
 
-A study's row repeats the newest PCR result and the name of its patient and the state of its second opinion: only then can
-an index narrow and sort a million of them. Triggers write these columns in the transaction of the change itself, whoever
+A study's row repeats the newest PCR result and the name of its patient, the state of its second opinion and how normal that
+holds it to be: only then can an index narrow and sort a million of them. Triggers write these columns in the transaction of the change itself, whoever
 changes: a service, a bulk update, an importer. They are put in place after every ``migrate`` and taken away before it: on SQLite
 a migration that rebuilds a table fails at triggers that name it.
 """
@@ -12,6 +12,9 @@ from collections.abc import Sequence
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+SUSPICION_UNKNOWN = 500
+"""``Study.suspicion_rank`` where the network says nothing: neither before what it suspects nor after what it holds to be normal."""
 
 #: Table that is written → what happens there.
 TRIGGERS = {
@@ -38,6 +41,15 @@ COALESCE((
     SELECT 1 FROM diagnosis_prediction q
     WHERE q.image_id = p.image_id AND (q.requested_at, q.id) > (p.requested_at, p.id))
 ), '')"""
+# Of the same newest predictions. A model without a label "normal" says nothing of how normal an image is.
+_SUSPICION_RANK = """
+COALESCE((
+  SELECT CAST(ROUND(1000 * MIN({normal})) AS INTEGER)
+  FROM diagnosis_prediction p JOIN diagnosis_image i ON i.id = p.image_id
+  WHERE i.study_id = {study} AND p.status = 'done' AND NOT EXISTS (
+    SELECT 1 FROM diagnosis_prediction q
+    WHERE q.image_id = p.image_id AND (q.requested_at, q.id) > (p.requested_at, p.id))
+), {unknown})"""
 _PCR_STATE = """
 COALESCE((
   SELECT r.result FROM diagnosis_labresult r WHERE r.patient_id = {patient}
@@ -52,8 +64,13 @@ _NAME_KEY = "COALESCE((SELECT n.name_key FROM diagnosis_patient n WHERE n.id = {
 
 def _facts(vendor: str, *, study: str, patient: str) -> dict[str, str]:
     length = {"postgresql": "jsonb_array_length", "sqlite": "json_array_length"}[vendor]
+    normal = {
+        "postgresql": "CAST(p.probabilities ->> 'normal' AS numeric)",
+        "sqlite": "json_extract(p.probabilities, '$.normal')",
+    }[vendor]
     return {
         "opinion_state": _OPINION_STATE.format(study=study, length=length),
+        "suspicion_rank": _SUSPICION_RANK.format(study=study, normal=normal, unknown=SUSPICION_UNKNOWN),
         "pcr_state": _PCR_STATE.format(patient=patient),
         "signed_decision": _SIGNED_DECISION.format(study=study),
         "patient_name_key": _NAME_KEY.format(patient=patient),
@@ -112,7 +129,7 @@ def _is_migrated(connection: BaseDatabaseWrapper) -> bool:
         if not {"diagnosis_patientterm", *TRIGGERS} <= existing:
             return False
         columns = connection.introspection.get_table_description(cursor, "diagnosis_study")
-        return "signed_decision" in {column.name for column in columns}
+        return "suspicion_rank" in {column.name for column in columns}
 
 
 def _statements(vendor: str) -> list[str]:
@@ -135,24 +152,25 @@ def _sqlite() -> list[str]:
         values = ", ".join(f"{column} = {facts[column]}" for column in columns)
         return f"UPDATE diagnosis_study SET {values} WHERE {where} = {key}"  # noqa: S608
 
+    of_opinion = ("opinion_state", "suspicion_rank")
     of_image = "(SELECT study_id FROM diagnosis_image WHERE id = NEW.image_id)"
     patient_words = _terms("sqlite", patient="NEW")
     return [
         _sqlite_trigger(
-            "prediction_facts_insert", "INSERT", "diagnosis_prediction", study(of_image, "opinion_state")
+            "prediction_facts_insert", "INSERT", "diagnosis_prediction", study(of_image, *of_opinion)
         ),
         _sqlite_trigger(
             "prediction_facts_update",
-            "UPDATE OF status, possible_labels",
+            "UPDATE OF status, possible_labels, probabilities",
             "diagnosis_prediction",
-            study(of_image, "opinion_state"),
+            study(of_image, *of_opinion),
         ),
         _sqlite_trigger(
             "image_facts_update",
             "UPDATE OF study_id",
             "diagnosis_image",
-            study("OLD.study_id", "opinion_state"),
-            study("NEW.study_id", "opinion_state"),
+            study("OLD.study_id", *of_opinion),
+            study("NEW.study_id", *of_opinion),
         ),
         *(
             _sqlite_trigger(
@@ -189,7 +207,7 @@ def _sqlite() -> list[str]:
 
 
 def _postgresql() -> list[str]:
-    opinion = _facts("postgresql", study="key", patient="")["opinion_state"]
+    of_study = _facts("postgresql", study="key", patient="")
     of_patient = _facts("postgresql", study="", patient="key")
     of_new = _facts("postgresql", study="", patient="NEW.patient_id")
 
@@ -211,8 +229,9 @@ def _postgresql() -> list[str]:
     study_opinion = f"""
         BEGIN
           PERFORM 1 FROM diagnosis_study WHERE id = key FOR NO KEY UPDATE;
-          UPDATE diagnosis_study s SET opinion_state = f.state FROM (SELECT {opinion} AS state) f
-          WHERE s.id = key AND s.opinion_state <> f.state;
+          UPDATE diagnosis_study s SET opinion_state = f.state, suspicion_rank = f.suspicion
+          FROM (SELECT {of_study["opinion_state"]} AS state, {of_study["suspicion_rank"]} AS suspicion) f
+          WHERE s.id = key AND (s.opinion_state, s.suspicion_rank) <> (f.state, f.suspicion);
         END"""  # noqa: S608  Nothing in it comes from outside.
     patient_pcr = f"""
         BEGIN
@@ -230,7 +249,12 @@ def _postgresql() -> list[str]:
             "BEGIN PERFORM diagnosis_study_opinion(study_id) FROM diagnosis_image WHERE id = NEW.image_id; RETURN NULL; END",
         ),
         trigger("prediction_facts", "AFTER", "INSERT", "diagnosis_prediction"),
-        trigger("prediction_facts", "AFTER", "UPDATE OF status, possible_labels", "diagnosis_prediction"),
+        trigger(
+            "prediction_facts",
+            "AFTER",
+            "UPDATE OF status, possible_labels, probabilities",
+            "diagnosis_prediction",
+        ),
         function(
             "image_facts",
             "BEGIN PERFORM diagnosis_study_opinion(OLD.study_id); PERFORM diagnosis_study_opinion(NEW.study_id); "

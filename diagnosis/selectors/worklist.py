@@ -23,6 +23,7 @@ from diagnosis.models import (
     OPEN_STATUSES,
     Claim,
     Decision,
+    DiscrepancyState,
     Membership,
     PatientTerm,
     PcrResult,
@@ -34,6 +35,9 @@ from diagnosis.models import (
 from diagnosis.models.lookups import CappedCount, RowComparison
 from diagnosis.models.search_key import search_word
 from diagnosis.models.study import OpinionState
+from diagnosis.models.worklist_facts import SUSPICION_UNKNOWN
+from diagnosis.selectors.cases import discrepancies_shown_to
+from diagnosis.selectors.second_reads import second_reads_to_take
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -59,6 +63,7 @@ class Sort(TextChoices):
     NEWEST = "newest", gettext_lazy("Newest")
     OLDEST = "oldest", gettext_lazy("Oldest")
     NAME = "name", gettext_lazy("Patient's name")
+    SUSPICION = "suspicion", gettext_lazy("Most urgent, then most suspicious to AI")
 
 
 class PcrChoice(TextChoices):
@@ -77,6 +82,8 @@ class Finding(TextChoices):
     """What is known of a case once it was read."""
 
     DISAGREEMENT = "disagreement", gettext_lazy("Reader and second opinion disagree")
+    DISCREPANCY = "discrepancy", gettext_lazy("PCR after the signature, not settled")
+    SECOND_READ = "second_read", gettext_lazy("Second read that waits for me")
 
 
 #: Columns by which each order runs, and its direction; the last one is unique. All have an index that begins with the hospital.
@@ -85,6 +92,7 @@ ORDERS: Mapping[str, tuple[tuple[str, ...], bool]] = {
     Sort.NEWEST: (("created_at", "id"), False),
     Sort.OLDEST: (("created_at", "id"), True),
     Sort.NAME: (("patient_name_key", "id"), True),
+    Sort.SUSPICION: (("priority_rank", "suspicion_rank", "created_at", "id"), True),
 }
 
 CHOICES: Mapping[str, type[TextChoices]] = {
@@ -155,26 +163,38 @@ VIEWS: Mapping[str, tuple[StrOrPromise, WorklistFilter]] = {
         WorklistFilter(status=Scope.OPEN, opinion=OpinionState.REFUSED, sort=Sort.PRIORITY),
     ),
     "disagreement": (gettext_lazy("Disagreement"), WorklistFilter(case=Finding.DISAGREEMENT)),
+    "discrepancy": (gettext_lazy("PCR discrepancies"), WorklistFilter(case=Finding.DISCREPANCY)),
+    "second_read": (
+        gettext_lazy("Second reads for me"),
+        WorklistFilter(case=Finding.SECOND_READ, sort=Sort.PRIORITY),
+    ),
     "all": (gettext_lazy("All"), WorklistFilter()),
 }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks, and at which hospitals."""
+    """Who looks, and at which hospitals; ``by_ai`` are those whose list the network may order."""
 
     user: User
     sites: tuple[int, ...]
+    by_ai: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, user: User) -> Viewer:
         if not user.is_active:
             return cls(user, ())
-        return cls.at(user, Membership.objects.filter(user=user))
+        return cls.at(user, Membership.objects.filter(user=user).select_related("site"))
 
     @classmethod
     def at(cls, user: User, memberships: Iterable[Membership]) -> Viewer:
-        return cls(user, tuple(sorted(membership.site_id for membership in memberships)))
+        sites = [membership.site for membership in memberships]
+        by_ai = frozenset(site.pk for site in sites if policies.ai_may_order(site))
+        return cls(user, tuple(sorted(site.pk for site in sites)), by_ai)
+
+    def is_ordered_by_ai(self, site: int, narrow: WorklistFilter) -> bool:
+        """Whether the network orders what ``narrow`` shows of a hospital: where its protocol says so, of what is to be read."""
+        return site in self.by_ai and narrow.sort == Sort.SUSPICION and narrow.status == Scope.OPEN
 
 
 def running_claims() -> QuerySet[Claim]:
@@ -183,8 +203,12 @@ def running_claims() -> QuerySet[Claim]:
 
 def matching(viewer: Viewer, narrow: WorklistFilter, words: Sequence[Q] = ()) -> list[QuerySet[Study]]:
     """The studies that ``narrow`` and every word let through, for each hospital of the viewer that it names."""
-    sites = [site for site in viewer.sites if narrow.site in (None, site)]
+    sites = _sites(viewer, narrow)
     return [_narrowed(Study.objects.filter(*words, site_id=site), viewer, narrow) for site in sites]
+
+
+def _sites(viewer: Viewer, narrow: WorklistFilter) -> list[int]:
+    return [site for site in viewer.sites if narrow.site in (None, site)]
 
 
 def _narrowed(studies: QuerySet[Study], viewer: Viewer, narrow: WorklistFilter) -> QuerySet[Study]:
@@ -207,8 +231,15 @@ def _narrowed(studies: QuerySet[Study], viewer: Viewer, narrow: WorklistFilter) 
         studies = studies.filter(pcr_state="" if narrow.pcr == PcrChoice.NONE else narrow.pcr)
     if narrow.opinion:
         studies = studies.filter(policies.ai_shown_to(viewer.user), opinion_state=narrow.opinion)
-    if narrow.case == Finding.DISAGREEMENT:
-        studies = studies.filter(policies.ai_shown_to(viewer.user), signed_decision=Decision.OVERRIDE)
+    match narrow.case:
+        case Finding.DISAGREEMENT:
+            studies = studies.filter(policies.ai_shown_to(viewer.user), signed_decision=Decision.OVERRIDE)
+        # Of these two there are few: the database starts from them.
+        case Finding.DISCREPANCY:
+            unsettled = discrepancies_shown_to(viewer.user).exclude(state=DiscrepancyState.RESOLVED)
+            studies = studies.filter(pk__in=unsettled.values("review__study"))
+        case Finding.SECOND_READ:
+            studies = studies.filter(pk__in=second_reads_to_take(viewer.user).values("study"))
     return studies
 
 
@@ -287,10 +318,10 @@ def list_page(
 
     A place that names nothing (any more) gives the first page.
     """
-    columns, ascending = ORDERS[narrow.sort]
-    place = _place(viewer, narrow.sort, after or before)
+    _, ascending = ORDERS[narrow.sort]
+    place = _place(viewer, narrow, after or before)
     backwards = bool(before and not after and place)
-    rows = _rows(matching(viewer, narrow, words), columns, ascending != backwards, place, size + 1)
+    rows = _rows_of(viewer, narrow, matching(viewer, narrow, words), ascending != backwards, place, size + 1)
     has_more = len(rows) > size
     rows = rows[:size]
     if backwards:
@@ -301,6 +332,46 @@ def list_page(
         after=_cursor(narrow.sort, rows[-1]) if rows and has_next else "",
         before=_cursor(narrow.sort, rows[0]) if rows and has_previous else "",
     )
+
+
+def _rows_of(
+    viewer: Viewer,
+    narrow: WorklistFilter,
+    by_site: Sequence[QuerySet[Study]],
+    ascending: bool,
+    place: Sequence[Any] | None,
+    most: int,
+) -> list[tuple[Any, ...]]:
+    columns, _ = ORDERS[narrow.sort]
+    if narrow.sort != Sort.SUSPICION:
+        return _rows(by_site, columns, ascending, place, most)
+    # Of a hospital that the network must not order nothing of it is asked for: its studies stand where those stand of which
+    # the network knows nothing, by the same urgency.
+    found: list[tuple[Any, ...]] = []
+    for site, studies in zip(_sites(viewer, narrow), by_site, strict=True):
+        if viewer.is_ordered_by_ai(site, narrow):
+            found += _rows([studies], columns, ascending, place, most)
+        else:
+            plain, plain_place = _around_unknown(studies, ascending, place)
+            rows = _rows([plain], ORDERS[Sort.PRIORITY][0], ascending, plain_place, most)
+            found += [(priority, SUSPICION_UNKNOWN, *rest) for priority, *rest in rows]
+    return sorted(found, reverse=not ascending)[:most]
+
+
+def _around_unknown(
+    studies: QuerySet[Study], ascending: bool, place: Sequence[Any] | None
+) -> tuple[QuerySet[Study], Sequence[Any] | None]:
+    """Of ``studies``, all taken for ``SUSPICION_UNKNOWN``, those that may stand beyond ``place``; and the place in the order
+    by urgency and age that is left to be looked at.
+    """
+    if place is None:
+        return studies, None
+    priority, suspicion, created_at, key = place
+    if suspicion == SUSPICION_UNKNOWN:
+        return studies, [priority, created_at, key]
+    with_equal = (suspicion < SUSPICION_UNKNOWN) == ascending
+    lookup = f"priority_rank__{'gt' if ascending else 'lt'}{'e' if with_equal else ''}"
+    return studies.filter(**{lookup: priority}), None
 
 
 def _rows(
@@ -336,12 +407,12 @@ def _cursor(sort: str, row: Sequence[Any]) -> str:
     return "~".join(value.isoformat() if isinstance(value, dt.datetime) else str(value) for value in row)
 
 
-def _place(viewer: Viewer, sort: str, cursor: str) -> list[Any] | None:
+def _place(viewer: Viewer, narrow: WorklistFilter, cursor: str) -> list[Any] | None:
     if not cursor:
         return None
-    columns, _ = ORDERS[sort]
-    if sort == Sort.NAME:
-        return _place_of(viewer, sort, cursor)
+    columns, _ = ORDERS[narrow.sort]
+    if narrow.sort == Sort.NAME:
+        return _place_of(viewer, narrow, cursor)
     parts = cursor.split("~")
     if len(parts) != len(columns):
         return None
@@ -360,13 +431,18 @@ def _is_naive(value: Any) -> bool:
     return isinstance(value, dt.datetime) and value.tzinfo is None
 
 
-def _place_of(viewer: Viewer, sort: str, key: str | uuid.UUID) -> list[Any] | None:
+def _place_of(viewer: Viewer, narrow: WorklistFilter, key: str | uuid.UUID) -> list[Any] | None:
     """Where the study with this key stands now."""
+    columns, _ = ORDERS[narrow.sort]
     try:
-        found = Study.objects.filter(pk=key, site_id__in=viewer.sites).values_list(*ORDERS[sort][0]).first()
+        found = Study.objects.filter(pk=key, site_id__in=viewer.sites).values("site_id", *columns).first()
     except ValidationError:
         return None
-    return list(found) if found else None
+    if found is None:
+        return None
+    if narrow.sort == Sort.SUSPICION and not viewer.is_ordered_by_ai(found["site_id"], narrow):
+        found["suspicion_rank"] = SUSPICION_UNKNOWN
+    return [found[column] for column in columns]
 
 
 def next_case(
@@ -377,15 +453,15 @@ def next_case(
     Studies that somebody else is reading now are passed over.
     """
     viewer = Viewer.of(user)
-    place = _place_of(viewer, narrow.sort, study_id)
+    place = _place_of(viewer, narrow, study_id)
     if place is None:
         return None
-    columns, ascending = ORDERS[narrow.sort]
+    _, ascending = ORDERS[narrow.sort]
     by_site = [
         studies.exclude(pk=study_id).filter(~Exists(claimed_by_others(user)))
         for studies in matching(viewer, narrow, search_conditions(viewer, query))
     ]
-    rows = _rows(by_site, columns, ascending != backwards, place, 1)
+    rows = _rows_of(viewer, narrow, by_site, ascending != backwards, place, 1)
     return rows[0][-1] if rows else None
 
 

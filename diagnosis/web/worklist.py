@@ -25,7 +25,9 @@ from diagnosis.selectors.worklist import (
     CHOICES,
     VIEWS,
     Count,
+    Finding,
     ListPage,
+    Sort,
     Viewer,
     WorklistFilter,
     list_page,
@@ -55,6 +57,7 @@ SORTED = {
     "newest": "newest first",
     "oldest": "oldest first",
     "name": "by the patient's name",
+    "suspicion": gettext_lazy("most urgent first, then most suspicious to the network, then oldest"),
 }
 ANY = {
     "priority": gettext_lazy("Any"),
@@ -89,10 +92,15 @@ class View:
 
 
 def views_of(user: User) -> list[View]:
-    """Those that everybody has, and the person's own."""
+    """Those that everybody has (second reads: who may give them), and the person's own."""
+    reads_second = bool(policies.sites_of(own_memberships(user), policies.Act.READ_SECOND))
     own = SavedFilter.objects.filter(user=user, deleted_at__isnull=True)
     return [
-        *(View(key, name, narrow) for key, (name, narrow) in VIEWS.items()),
+        *(
+            View(key, name, narrow)
+            for key, (name, narrow) in VIEWS.items()
+            if reads_second or narrow.case != Finding.SECOND_READ
+        ),
         *(View(f"own-{saved.pk}", saved.name, WorklistFilter.of(saved.query), saved.pk) for saved in own),
     ]
 
@@ -196,10 +204,13 @@ class Worklist:
     may_upload: bool
     has_site: bool
     many_sites: bool
+    is_ordered_by_ai: bool
+    """Whether the network orders the studies of one hospital at least."""
 
     @property
     def sorted(self) -> str:
-        return SORTED[self.narrow.sort]
+        sort = self.narrow.sort
+        return SORTED[Sort.PRIORITY if sort == Sort.SUSPICION and not self.is_ordered_by_ai else sort]
 
     @property
     def is_narrowed(self) -> bool:
@@ -313,7 +324,7 @@ def worklist_of(
         views=tuple((other, counts.get(other.key, none)) for other in views),
         view=view,
         narrow=narrow,
-        facets=_facets(narrow, memberships),
+        facets=_facets(narrow, memberships, viewer),
         query=query,
         rows=tuple(rows_of(page.keys, user, viewer.sites)),
         page=page,
@@ -326,20 +337,29 @@ def worklist_of(
         may_upload=bool(policies.sites_of(memberships, policies.Act.UPLOAD)),
         has_site=bool(memberships),
         many_sites=len(memberships) > 1,
+        is_ordered_by_ai=any(viewer.is_ordered_by_ai(site, narrow) for site in viewer.sites),
     )
 
 
-def _facets(narrow: WorklistFilter, memberships: Sequence[Membership]) -> tuple[Facet, ...]:
+def _offered(name: str, narrow: WorklistFilter, viewer: Viewer) -> tuple[tuple[str, str], ...]:
+    """The order by the network is offered where the protocol of a hospital allows it, or somebody has it already."""
+    choices = CHOICES[name].choices
+    if name == "sort" and not viewer.by_ai and narrow.sort != Sort.SUSPICION:
+        choices = [choice for choice in choices if choice[0] != Sort.SUSPICION]
+    return tuple(choices)
+
+
+def _facets(narrow: WorklistFilter, memberships: Sequence[Membership], viewer: Viewer) -> tuple[Facet, ...]:
     facets = [
         Facet(
             name,
             NAMES[name],
             ANY.get(name, ""),
-            tuple(choices.choices),
+            _offered(name, narrow, viewer),
             getattr(narrow, name),
             is_set=name in narrow.query,
         )
-        for name, choices in CHOICES.items()
+        for name in CHOICES
     ]
     if len(memberships) > 1:
         sites: list[Site] = [membership.site for membership in memberships]

@@ -9,7 +9,7 @@ from tests.factories import PatientFactory
 
 
 def facts():
-    columns = ("pk", "opinion_state", "pcr_state", "signed_decision", "patient_name_key")
+    columns = ("pk", "opinion_state", "pcr_state", "signed_decision", "suspicion_rank", "patient_name_key")
     return sorted(Study.objects.values_list(*columns))
 
 
@@ -25,7 +25,9 @@ def made(db):
 
 def test_what_is_written_without_triggers_is_what_they_would_have_written(made):
     written, words = facts(), terms()
-    worklist_facts.rebuild(connection, ["opinion_state", "pcr_state", "signed_decision", "patient_name_key"])
+    worklist_facts.rebuild(
+        connection, ["opinion_state", "pcr_state", "signed_decision", "suspicion_rank", "patient_name_key"]
+    )
     assert facts() == written
     assert terms() == words
     assert len(written) == 60

@@ -28,6 +28,7 @@ PAGES = {
     "all, most urgent first": ({"sort": "priority"}, "study_by_priority"),
     "newest first": ({"sort": "newest"}, "study_worklist"),
     "oldest first": ({"sort": "oldest"}, "study_worklist"),
+    "open, most suspicious first": ({"status": "open", "sort": "suspicion"}, "study_open_by_suspicion"),
     "by name": ({"sort": "name"}, "study_by_name"),
     "failed": ({"opinion": "failed"}, "study_by_opinion_state"),
     "overridden": ({"case": "disagreement"}, "study_overridden"),

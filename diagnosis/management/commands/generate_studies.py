@@ -36,6 +36,7 @@ from diagnosis.models import (
 )
 from diagnosis.models.search_key import name_key, search_terms
 from diagnosis.models.study import OpinionState
+from diagnosis.models.worklist_facts import SUSPICION_UNKNOWN
 from ml.imaging import render_jpeg
 
 BATCH = 10_000
@@ -77,6 +78,8 @@ PCR_STATES = ("", "detected", "not_detected", "indeterminate")
 PCR_SHARES = (0.5, 0.2, 0.28, 0.02)
 PRIORITIES = ("routine", "urgent", "stat")
 PRIORITY_SHARES = (0.85, 0.12, 0.03)
+WITH_SCORES = ("label", "unsure")
+SCORES = {"covid19": 0.5, "viral_pneumonia": 0.3, "normal": 0.2}
 STATUS_OF = {"label": "done", "unsure": "done", "refused": "refused", "failed": "failed", "pending": "queued"}
 
 
@@ -301,11 +304,15 @@ class Generator:
             for index in range(first, first + size)
         ]
         decisions = self._decisions(statuses, states)
+        suspicions = [
+            round(1000 * SCORES["normal"]) if state in WITH_SCORES else SUSPICION_UNKNOWN for state in states
+        ]
         Rows(
             Study,
             [
                 "id", "patient_id", "study_instance_uid", "accession_number", "performed_at", "priority", "status",
-                "created_at", "patient_name_key", "pcr_state", "opinion_state", "signed_decision",
+                "created_at", "patient_name_key", "pcr_state", "opinion_state", "suspicion_rank",
+                "signed_decision",
             ],
             site_id=self.site.pk,
             submitted_by_id=self.user.pk,
@@ -314,7 +321,7 @@ class Generator:
             (
                 keys[n], patients[owners[n]], f"2.25.{int(keys[n], 16)}", f"A{self.mrn_start + first + n}", times[n],
                 priorities[n], statuses[n], times[n], names[owners[n]], pcr[owners[n]], states[n],
-                decisions[n],
+                suspicions[n], decisions[n],
             )
             for n in range(size)
         )  # fmt: skip
@@ -344,7 +351,7 @@ class Generator:
             labels = (
                 named[n % 3] if state == "label" else '["covid19", "normal"]' if state == "unsure" else "[]"
             )
-            is_done = state in ("label", "unsure")
+            is_done = state in WITH_SCORES
             rows.append(
                 (
                     key, image_keys[n], STATUS_OF[state], "covid19" if is_done else "", labels,
@@ -359,7 +366,7 @@ class Generator:
                 "finished_at",
             ],
             model_version_id=self.version.pk,
-            probabilities={"covid19": 0.5, "viral_pneumonia": 0.3, "normal": 0.2},
+            probabilities=SCORES,
             # The database wants maps with a finished opinion; nobody looks at these.
             activation_maps=b"made up",
         ).write(rows)  # fmt: skip
