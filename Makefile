@@ -89,7 +89,7 @@ messages: $(DEV_TOOLS) ## Collect what the pages say into locale/ and compile th
 	for catalogue in locale/*/LC_MESSAGES/*.po; do msgfmt --check-format -o "$${catalogue%.po}.mo" "$$catalogue"; done
 
 # Where nothing stands that people read on a page.
-NOT_SAID = $(foreach folder,.venv node_modules static var tests benchmarks notebooks ml deploy,--ignore=$(folder))
+NOT_SAID = $(foreach folder,.venv node_modules static var tests benchmarks notebooks zoo deploy,--ignore=$(folder))
 
 clean: ## Remove what was installed and built; var/ with the demo's records stays
 	rm -rf $(VENV) frontend/node_modules static/build .mypy_cache .ruff_cache .pytest_cache

@@ -4,11 +4,12 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate, pre_migrate
+from django.utils.translation import gettext_lazy
 
 
 class DiagnosisConfig(AppConfig):
     name = "diagnosis"
-    verbose_name = "Chest X-rays"
+    verbose_name = gettext_lazy("Chest X-rays")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

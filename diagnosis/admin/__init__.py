@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.translation import gettext_lazy
 
 from diagnosis.admin import (  # noqa: F401  They register themselves.
     accounts,
@@ -28,8 +29,8 @@ for library, model in (
     import_module(f"{library}.admin")
     admin.site.unregister(getattr(import_module(f"{library}.models"), model))
 
-admin.site.site_header = admin.site.site_title = "CXR Portal administration"
-admin.site.index_title = "Accounts, records and audit"
+admin.site.site_header = admin.site.site_title = gettext_lazy("CXR Portal administration")
+admin.site.index_title = gettext_lazy("Accounts, records and audit")
 
 
 def _own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -13,6 +13,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis.admin.base import AuditedSiteFilter, person
 from diagnosis.models import Membership, Site, User
@@ -88,20 +90,22 @@ class UserAdmin(AccountPermissions, DjangoUserAdmin):
     readonly_fields = ("is_staff", "last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        (gettext_lazy("Person"), {"fields": ("first_name", "last_name", "email")}),
         (
-            "Access",
+            gettext_lazy("Access"),
             {
                 "fields": ("is_active", "is_superuser", "is_staff"),
-                "description": "What somebody may do at a site is the role below. Staff, who may come in here, are "
-                "administrators of a site and superusers. Close an account by making it inactive: it is never deleted.",
+                "description": gettext_lazy(
+                    "What somebody may do at a site is the role below. Staff, who may come in here, are "
+                    "administrators of a site and superusers. Close an account by making it inactive: it is never deleted."
+                ),
             },
         ),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
+        (gettext_lazy("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("username", "usable_password", "password1", "password2")}),
-        ("Person", {"classes": ("wide",), "fields": ("first_name", "last_name", "email")}),
+        (gettext_lazy("Person"), {"classes": ("wide",), "fields": ("first_name", "last_name", "email")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
@@ -124,11 +128,11 @@ class UserAdmin(AccountPermissions, DjangoUserAdmin):
         # Who may only look would be shown the hash itself.
         return [(None, {"fields": ("username",)}), *list(fieldsets)[1:]]
 
-    @admin.display(description="name", ordering="last_name")
+    @admin.display(description=gettext_lazy("name"), ordering="last_name")
     def display_name(self, user: User) -> str:
         return user.display_name
 
-    @admin.display(description="works at")
+    @admin.display(description=gettext_lazy("works at"))
     def works_at(self, user: Any) -> str:
         """Only where the person who looks is told of it."""
         return (
@@ -170,6 +174,7 @@ class SiteAdmin(AccountPermissions, admin.ModelAdmin):
     fields = (
         "name",
         "time_zone",
+        "language",
         "reading_protocol",
         "opinion_for_others",
         "signing_asks_password",
@@ -181,9 +186,10 @@ class SiteAdmin(AccountPermissions, admin.ModelAdmin):
     def formfield_for_dbfield(self, db_field: Field[Any, Any], request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "deidentification":
             kwargs["help_text"] = format_html(
-                '{} <a href="{}">What goes and what stays</a>',
+                '{} <a href="{}">{}</a>',
                 db_field.help_text,
                 reverse("web:deidentification"),
+                _("What goes and what stays"),
             )
         return super().formfield_for_dbfield(db_field, request, **kwargs)
 

@@ -14,6 +14,8 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis.admin.base import AuditedSiteFilter, ScopedAdmin
 from diagnosis.admin.clinical import pretty
@@ -51,7 +53,7 @@ class DateRangeFilter(admin.FieldListFilter):
         yield {
             "fields": [
                 {"name": name, "text": text, "value": self.texts[name]}
-                for name, text in zip(self._names(), ("From", "To"), strict=True)
+                for name, text in zip(self._names(), (_("From"), _("To")), strict=True)
             ],
             "hidden": [(key, value) for key, values in others.items() for value in values],
             "clear": changelist.get_query_string(remove=list(self.texts)) if any(self.texts.values()) else "",
@@ -89,7 +91,9 @@ class AuditEventAdmin(ScopedAdmin):
     search_fields = (
         "patient__person_name", "patient__mrn", "actor_name", "actor__last_name", "=object_id", "=request_id",
     )  # fmt: skip
-    search_help_text = "Patient's name or record number, user, or the whole id of an object or a request"
+    search_help_text = gettext_lazy(
+        "Patient's name or record number, user, or the whole id of an object or a request"
+    )
     fields = (
         "seq", "occurred_at", "action", "outcome", "actor_name", "actor_role", "site", "patient", "object_text",
         "details_text", "ip_address", "request_id", "previous_hash", "hash",
@@ -119,7 +123,7 @@ class AuditEventAdmin(ScopedAdmin):
     def role(self, event: AuditEvent) -> str:
         return event.actor_role or "-"
 
-    @admin.display(description="object")
+    @admin.display(description=gettext_lazy("object"))
     def object_text(self, event: AuditEvent) -> str:
         """A link where the record has a page; the beginning of an id is enough to tell two apart."""
         if not event.object_type:
@@ -131,10 +135,10 @@ class AuditEventAdmin(ScopedAdmin):
             return text
         return format_html('<a href="{}" title="{}">{}</a>', address, event.object_id, text)
 
-    @admin.display(description="outcome", ordering="succeeded")
+    @admin.display(description=gettext_lazy("outcome"), ordering="succeeded")
     def outcome(self, event: AuditEvent) -> str:
-        return "Succeeded" if event.succeeded else "Failed"
+        return _("Succeeded") if event.succeeded else _("Failed")
 
-    @admin.display(description="details")
+    @admin.display(description=gettext_lazy("details"))
     def details_text(self, event: AuditEvent) -> str:
         return pretty(event.details)

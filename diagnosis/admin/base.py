@@ -7,6 +7,7 @@ from typing import Any, cast
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models import Site, User
 from diagnosis.policies import ai_shown_to, may_audit
@@ -22,7 +23,7 @@ def person(request: HttpRequest) -> User:
 class AuditedSiteFilter(admin.SimpleListFilter):
     """Narrows to one site, and names only those that the person may inspect: hospitals are not told of each other."""
 
-    title = "site"
+    title = gettext_lazy("site")
     parameter_name = "site"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, str]]:

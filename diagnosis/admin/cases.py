@@ -9,6 +9,8 @@ from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.admin.base import AuditedSiteFilter, ClinicalAdmin, person
@@ -82,14 +84,14 @@ class CaseRulesAdmin(CaseSettingsAdmin):
     fieldsets = (
         (None, {"fields": ("site",)}),
         (
-            "PCR beside the read",
+            gettext_lazy("PCR beside the read"),
             {"fields": ("pcr_days_before", "pcr_days_after", "xray_expected_from_day", "ai_covid_from")},
         ),
         (
-            "Second reads",
+            gettext_lazy("Second reads"),
             {"fields": ("second_read_share_percent", "second_read_most_open", "second_read_most_a_day")},
         ),
-        ("Critical results", {"fields": ("critical_minutes",)}),
+        (gettext_lazy("Critical results"), {"fields": ("critical_minutes",)}),
     )
 
 
@@ -116,10 +118,10 @@ class ContactForm(forms.ModelForm):
         user, site = cleaned.get("user"), cleaned.get("site") or getattr(self.instance, "site", None)
         if user is not None and site is not None:
             if not may_be_contact(user, site):
-                raise ValidationError({"user": "This person is no doctor or radiologist of the hospital."})
+                raise ValidationError({"user": _("This person is no doctor or radiologist of the hospital.")})
             if not user.email:
                 raise ValidationError(
-                    {"user": "This person has no mail address. Enter one in the account first."}
+                    {"user": _("This person has no mail address. Enter one in the account first.")}
                 )
         return cleaned
 
@@ -137,14 +139,14 @@ class EscalationContactAdmin(ListEntryAdmin):
 class CaseAdmin(ClinicalAdmin):
     """Records of cases: to be looked at."""
 
-    @admin.display(description="patient", ordering="study__patient__person_name")
+    @admin.display(description=gettext_lazy("patient"), ordering="study__patient__person_name")
     def patient(self, record: Any) -> str:
         return str(record.study.patient)
 
     def site(self, record: Any) -> str:
         return str(record.study.site)
 
-    @admin.display(description="study")
+    @admin.display(description=gettext_lazy("study"))
     def study_link(self, record: Any) -> str:
         return link(record.study)
 
@@ -155,7 +157,7 @@ class SecondReadAdmin(CaseAdmin):
     list_filter = (AuditedSiteFilter, "state")
     list_select_related = ("study__patient", "study__site", "holder")
     search_fields = ("study__patient__person_name", "study__patient__mrn")
-    search_help_text = "Patient's name or record number"
+    search_help_text = gettext_lazy("Patient's name or record number")
     ordering = ("-requested_at",)
     fields = (
         "study_link", "state", "why", "reads", "holder", "held_until", "requested_at", "closed_at", "cancelled_by",
@@ -181,7 +183,7 @@ class DiscrepancyAdmin(CaseAdmin):
     list_filter = (AuditedSiteFilter, "state", "verdict")
     list_select_related = ("review__study__patient", "review__study__site")
     search_fields = ("review__study__patient__person_name", "review__study__patient__mrn")
-    search_help_text = "Patient's name or record number"
+    search_help_text = gettext_lazy("Patient's name or record number")
     ordering = ("-opened_at",)
     fields = ("study_link", "words", "verdict", "state", "opened_at", "steps")
 
@@ -195,7 +197,7 @@ class DiscrepancyAdmin(CaseAdmin):
     def site(self, record: Any) -> str:
         return str(record.review.study.site)
 
-    @admin.display(description="study")
+    @admin.display(description=gettext_lazy("study"))
     def study_link(self, record: Any) -> str:
         return link(record.review.study)
 
@@ -213,7 +215,7 @@ class CriticalResultAdmin(CaseAdmin):
     list_filter = (AuditedSiteFilter, "state")
     list_select_related = ("study__patient", "study__site", "flagged_by")
     search_fields = ("study__patient__person_name", "study__patient__mrn")
-    search_help_text = "Patient's name or record number"
+    search_help_text = gettext_lazy("Patient's name or record number")
     ordering = ("-flagged_at",)
     fields = (
         "study_link", "finding_display", "note", "state", "found_at", "flagged_by", "flagged_at", "told", "steps",

@@ -11,6 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis.admin.base import AuditedSiteFilter, ClinicalAdmin
 from diagnosis.models import (
@@ -49,20 +51,20 @@ class PatientAdmin(ClinicalAdmin):
     list_filter = (AuditedSiteFilter, "sex")
     list_select_related = ("site",)
     search_fields = ("person_name", "mrn")
-    search_help_text = "Name or record number"
+    search_help_text = gettext_lazy("Name or record number")
     ordering = ("person_name", "mrn")
     fields = (
         "site", "mrn", "person_name", "birth_date", "sex", "created_at", "studies", "lab_results", "symptom_notes", "audit",
     )  # fmt: skip
 
-    @admin.display(description="name", ordering="person_name")
+    @admin.display(description=gettext_lazy("name"), ordering="person_name")
     def display_name(self, patient: Patient) -> str:
         return patient.display_name
 
     def studies(self, patient: Patient) -> str:
         return links(patient.studies.order_by("-created_at"))
 
-    @admin.display(description="PCR results")
+    @admin.display(description=gettext_lazy("PCR results"))
     def lab_results(self, patient: Patient) -> str:
         return links(patient.lab_results.all())
 
@@ -71,7 +73,9 @@ class PatientAdmin(ClinicalAdmin):
 
     def audit(self, patient: Patient) -> str:
         address = reverse("admin:diagnosis_auditevent_changelist", query={"patient__id__exact": patient.pk})
-        return format_html('<a href="{}">Who opened or changed the records of this patient</a>', address)
+        return format_html(
+            '<a href="{}">{}</a>', address, _("Who opened or changed the records of this patient")
+        )
 
 
 @admin.register(Study)
@@ -91,14 +95,16 @@ class StudyAdmin(ClinicalAdmin):
     list_select_related = ("patient", "site", "submitted_by")
     date_hierarchy = "created_at"
     search_fields = ("patient__person_name", "patient__mrn", "accession_number", "=study_instance_uid")
-    search_help_text = "Patient's name or record number, accession number, or the whole study UID"
+    search_help_text = gettext_lazy(
+        "Patient's name or record number, accession number, or the whole study UID"
+    )
     ordering = ("-created_at",)
     fields = (
         "site", "patient_link", "status", "priority", "study_instance_uid", "accession_number", "study_description",
         "performed_at", "submitted_by", "created_at", "images", "reviews",
     )  # fmt: skip
 
-    @admin.display(description="patient")
+    @admin.display(description=gettext_lazy("patient"))
     def patient_link(self, study: Study) -> str:
         return link(study.patient)
 
@@ -112,11 +118,11 @@ class StudyAdmin(ClinicalAdmin):
 class StoredFileAdmin(ClinicalAdmin):
     """``header`` is what the file says of itself."""
 
-    @admin.display(description="pixels")
+    @admin.display(description=gettext_lazy("pixels"))
     def pixels(self, stored: StoredFile) -> str:
         return f"{stored.columns} x {stored.rows}" if stored.rows else "-"
 
-    @admin.display(description="DICOM header")
+    @admin.display(description=gettext_lazy("DICOM header"))
     def header_text(self, stored: StoredFile) -> str:
         return pretty(stored.header)
 
@@ -143,7 +149,9 @@ class ImageAdmin(StoredFileAdmin):
         "=sha256",
         "original_name",
     )
-    search_help_text = "Patient's name or record number, file name, or the whole SOP Instance UID or sha256"
+    search_help_text = gettext_lazy(
+        "Patient's name or record number, file name, or the whole SOP Instance UID or sha256"
+    )
     ordering = ("-created_at",)
     fields = (
         "site", "study_link", "view", "original_name", "kind", "pixels", "size", "sha256", "stored_sha256",
@@ -155,19 +163,20 @@ class ImageAdmin(StoredFileAdmin):
     def patient(self, image: Image) -> str:
         return str(image.study.patient)
 
-    @admin.display(description="study")
+    @admin.display(description=gettext_lazy("study"))
     def study_link(self, image: Image) -> str:
         return link(image.study)
 
-    @admin.display(description="picture")
+    @admin.display(description=gettext_lazy("picture"))
     def view(self, image: Image) -> str:
         """The portal's own picture: it shows it to those who have a role at the site, and to nobody else."""
         if not image.is_shown:
             return "-"
         return format_html(
-            '<a href="{}"><img src="{}" alt="The X-ray, small" loading="lazy"></a>',
+            '<a href="{}"><img src="{}" alt="{}" loading="lazy"></a>',
             reverse("web:preview", args=[image.pk]),
             reverse("web:thumbnail", args=[image.pk]),
+            _("The X-ray, small"),
         )
 
     def predictions(self, image: Image) -> str:
@@ -180,7 +189,7 @@ class IncomingFileAdmin(StoredFileAdmin):
     list_filter = (AuditedSiteFilter, "kind")
     list_select_related = ("site", "uploaded_by")
     search_fields = ("uploaded_by__username", "original_name", "=sha256")
-    search_help_text = "Uploader, file name, or the whole sha256"
+    search_help_text = gettext_lazy("Uploader, file name, or the whole sha256")
     ordering = ("-received_at",)
     fields = (
         "site",
@@ -197,11 +206,11 @@ class IncomingFileAdmin(StoredFileAdmin):
 
 
 class UnsureFilter(admin.SimpleListFilter):
-    title = "unsure"
+    title = gettext_lazy("unsure")
     parameter_name = "unsure"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Unsure"), ("no", "One label")]
+        return [("yes", _("Unsure")), ("no", _("One label"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Prediction]) -> QuerySet[Prediction]:
         if self.value() == "yes":
@@ -216,7 +225,7 @@ class RefusalFilter(admin.AllValuesFieldListFilter):
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         for choice in super().choices(changelist):
-            yield {**choice, "display": choice["display"] or "Not refused"}
+            yield {**choice, "display": choice["display"] or _("Not refused")}
 
 
 @admin.register(Prediction)
@@ -233,7 +242,7 @@ class PredictionAdmin(ClinicalAdmin):
     list_select_related = ("image__study__patient", "image__site", "model_version")
     date_hierarchy = "requested_at"
     search_fields = ("image__study__patient__person_name", "image__study__patient__mrn", "=id")
-    search_help_text = "Patient's name or record number, or the whole id"
+    search_help_text = gettext_lazy("Patient's name or record number, or the whole id")
     ordering = ("-requested_at",)
     fields = (
         "image_link", "model_version", "status", "label_text", "possible_text", "scores", "operating_point_text", "reason",
@@ -251,11 +260,11 @@ class PredictionAdmin(ClinicalAdmin):
     def site(self, prediction: Prediction) -> str:
         return str(prediction.image.site)
 
-    @admin.display(description="second opinion", ordering="label")
+    @admin.display(description=gettext_lazy("second opinion"), ordering="label")
     def label_text(self, prediction: Prediction) -> str:
         return prediction.opinion_display if prediction.label else "-"
 
-    @admin.display(description="labels that cannot be ruled out")
+    @admin.display(description=gettext_lazy("labels that cannot be ruled out"))
     def possible_text(self, prediction: Prediction) -> str:
         return ", ".join(prediction.possible_displays) or "-"
 
@@ -263,15 +272,15 @@ class PredictionAdmin(ClinicalAdmin):
         rows = ((display, f"{probability:.3f}") for _, display, probability in prediction.scores)
         return format_html_join("", "<div>{}: {}</div>", rows) or "-"
 
-    @admin.display(description="operating point")
+    @admin.display(description=gettext_lazy("operating point"))
     def operating_point_text(self, prediction: Prediction) -> str:
         return pretty(prediction.operating_point)
 
-    @admin.display(description="timings")
+    @admin.display(description=gettext_lazy("timings"))
     def timings_text(self, prediction: Prediction) -> str:
         return pretty(prediction.timings)
 
-    @admin.display(description="image")
+    @admin.display(description=gettext_lazy("image"))
     def image_link(self, prediction: Prediction) -> str:
         return link(prediction.image)
 
@@ -299,7 +308,7 @@ class ReviewAdmin(ClinicalAdmin):
         "reader__username",
         "reader__last_name",
     )
-    search_help_text = "Patient's name or record number, or the reader"
+    search_help_text = gettext_lazy("Patient's name or record number, or the reader")
     ordering = ("-signed_at",)
     fields = (
         "study_link", "reader", "kind", "protocol", "first_read_link", "decision", "label_display", "label", "reason",
@@ -313,19 +322,19 @@ class ReviewAdmin(ClinicalAdmin):
     def site(self, review: Review) -> str:
         return str(review.study.site)
 
-    @admin.display(description="study")
+    @admin.display(description=gettext_lazy("study"))
     def study_link(self, review: Review) -> str:
         return link(review.study)
 
-    @admin.display(description="follows")
+    @admin.display(description=gettext_lazy("follows"))
     def follows_link(self, review: Review) -> str:
         return link(review.follows) if review.follows else "-"
 
-    @admin.display(description="first read")
+    @admin.display(description=gettext_lazy("first read"))
     def first_read_link(self, review: Review) -> str:
         return link(review.first_read) if review.first_read else "-"
 
-    @admin.display(description="what the reader had on screen")
+    @admin.display(description=gettext_lazy("what the reader had on screen"))
     def seen(self, review: Review) -> str:
         return pretty(review.seen_predictions)
 
@@ -345,7 +354,7 @@ class FirstReadAdmin(ClinicalAdmin):
         "reader__username",
         "reader__last_name",
     )
-    search_help_text = "Patient's name or record number, or the reader"
+    search_help_text = gettext_lazy("Patient's name or record number, or the reader")
     ordering = ("-locked_at",)
     fields = (
         "study_link", "reader", "protocol", "label_display", "label", "confidence", "image_links", "started_at", "locked_at",
@@ -359,20 +368,20 @@ class FirstReadAdmin(ClinicalAdmin):
     def site(self, first_read: FirstRead) -> str:
         return str(first_read.study.site)
 
-    @admin.display(description="study")
+    @admin.display(description=gettext_lazy("study"))
     def study_link(self, first_read: FirstRead) -> str:
         return link(first_read.study)
 
-    @admin.display(description="images")
+    @admin.display(description=gettext_lazy("images"))
     def image_links(self, first_read: FirstRead) -> str:
         return links(first_read.images.all())
 
-    @admin.display(description="second opinion shown at")
+    @admin.display(description=gettext_lazy("second opinion shown at"))
     def revealed_at(self, first_read: FirstRead) -> Any:
         reveal = getattr(first_read, "reveal", None)
         return reveal.revealed_at if reveal else None
 
-    @admin.display(description="what was shown")
+    @admin.display(description=gettext_lazy("what was shown"))
     def shown(self, first_read: FirstRead) -> str:
         reveal = getattr(first_read, "reveal", None)
         return pretty(reveal.seen_predictions) if reveal else "-"
@@ -382,13 +391,13 @@ class PatientNoteAdmin(ClinicalAdmin):
     """Records that hang on a patient."""
 
     search_fields = ("patient__person_name", "patient__mrn")
-    search_help_text = "Patient's name or record number"
+    search_help_text = gettext_lazy("Patient's name or record number")
     list_select_related = ("patient__site", "entered_by")
 
     def site(self, note: LabResult | SymptomNote) -> str:
         return str(note.patient.site)
 
-    @admin.display(description="patient")
+    @admin.display(description=gettext_lazy("patient"))
     def patient_link(self, note: LabResult | SymptomNote) -> str:
         return link(note.patient)
 
@@ -456,6 +465,6 @@ class SymptomNoteAdmin(PatientNoteAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[SymptomNote]:
         return super().get_queryset(request).prefetch_related("symptoms")
 
-    @admin.display(description="symptoms")
+    @admin.display(description=gettext_lazy("symptoms"))
     def symptom_list(self, note: SymptomNote) -> str:
         return ", ".join(str(symptom) for symptom in note.symptoms.all()) or "-"

@@ -13,6 +13,8 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import URLPattern, path
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis import policies
@@ -28,16 +30,16 @@ from diagnosis.services.patients import Difference, patient_differences
 class ResolvedFilter(admin.SimpleListFilter):
     """What waits for a decision comes first: the rest is history."""
 
-    title = "decision"
+    title = gettext_lazy("decision")
     parameter_name = "decision"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("all", "All"), ("made", "Made")]
+        return [("all", _("All")), ("made", _("Made"))]
 
     def choices(self, changelist: Any) -> Any:
         for choice in super().choices(changelist):
             yield (
-                {**choice, "display": "Waiting"}
+                {**choice, "display": _("Waiting")}
                 if choice["query_string"] == changelist.get_query_string(remove=[self.parameter_name])
                 else choice
             )
@@ -65,7 +67,7 @@ class HeldFileAdmin(ScopedAdmin):
     list_filter = (ResolvedFilter, AuditedSiteFilter, "reason_code", "road")
     list_select_related = ("site", "patient")
     search_fields = ("original_name", "=sha256", "patient__mrn", "patient__person_name")
-    search_help_text = (
+    search_help_text = gettext_lazy(
         "File name, whole sha256, or the record number or name of the patient whom it contradicts"
     )
     ordering = ("-held_at",)
@@ -74,23 +76,23 @@ class HeldFileAdmin(ScopedAdmin):
         "uploaded_by", "held_at", "resolution", "resolved_by", "resolved_at", "became", "header_text",
     )  # fmt: skip
 
-    @admin.display(description="why it is held")
+    @admin.display(description=gettext_lazy("why it is held"))
     def why(self, held: HeldFile) -> str:
         return held.reason
 
-    @admin.display(description="patient on record")
+    @admin.display(description=gettext_lazy("patient on record"))
     def contradicted_patient(self, held: HeldFile) -> str:
         return link(held.patient) if held.patient else "-"
 
-    @admin.display(description="stored image")
+    @admin.display(description=gettext_lazy("stored image"))
     def contradicted_image(self, held: HeldFile) -> str:
         return link(held.image) if held.image else "-"
 
-    @admin.display(description="stored as")
+    @admin.display(description=gettext_lazy("stored as"))
     def became(self, held: HeldFile) -> str:
         return link(held.stored_as) if held.stored_as else "-"
 
-    @admin.display(description="DICOM header")
+    @admin.display(description=gettext_lazy("DICOM header"))
     def header_text(self, held: HeldFile) -> str:
         return pretty(held.header)
 
@@ -139,7 +141,7 @@ class HeldFileAdmin(ScopedAdmin):
         form = DecisionForm(request.POST)
         if not form.is_valid():
             messages.error(
-                request, "Say what is to become of the file, and nothing longer than a record number."
+                request, _("Say what is to become of the file, and nothing longer than a record number.")
             )
             return redirect("admin:diagnosis_heldfile_change", held.pk)
         actor = person(request)
@@ -154,7 +156,7 @@ class HeldFileAdmin(ScopedAdmin):
         except PersonError as error:
             messages.error(request, str(error))
         else:
-            messages.success(request, "Your decision was carried out.")
+            messages.success(request, _("Your decision was carried out."))
         return redirect("admin:diagnosis_heldfile_change", held.pk)
 
     def picture(self, request: HttpRequest, held_id: uuid.UUID) -> FileResponse:
@@ -202,10 +204,14 @@ def _facts(held: HeldFile, compared: Image | None) -> list[tuple[str, str, str]]
     patient = held.contradicted_patient
     header = held.header
     rows = [
-        ("Record number", header.get("patient_id", ""), patient.mrn if patient else ""),
-        ("Name", header.get("patient_name", ""), patient.person_name if patient else ""),
-        ("Birth date", header.get("patient_birth_date") or "", str((patient and patient.birth_date) or "")),
-        ("Sex", header.get("patient_sex", ""), patient.sex if patient else ""),
+        (_("Record number"), header.get("patient_id", ""), patient.mrn if patient else ""),
+        (_("Name"), header.get("patient_name", ""), patient.person_name if patient else ""),
+        (
+            _("Birth date"),
+            header.get("patient_birth_date") or "",
+            str((patient and patient.birth_date) or ""),
+        ),
+        (_("Sex"), header.get("patient_sex", ""), patient.sex if patient else ""),
         *_file_facts(held, compared),
     ]
     return [row for row in rows if row[1] or row[2]]
@@ -216,12 +222,12 @@ def _file_facts(held: HeldFile, compared: Image | None) -> list[tuple[str, str, 
         return str((stored.header.get(keyword) if stored else "") or "")
 
     keywords = {
-        "SOP Instance UID": "sop_instance_uid",
-        "Study Instance UID": "study_instance_uid",
-        "Accession number": "accession_number",
-        "Study date": "study_date",
-        "View": "view_position",
-        "Manufacturer": "manufacturer",
+        _("SOP Instance UID"): "sop_instance_uid",
+        _("Study Instance UID"): "study_instance_uid",
+        _("Accession number"): "accession_number",
+        _("Study date"): "study_date",
+        _("View"): "view_position",
+        _("Manufacturer"): "manufacturer",
     }
     return [(label, said(held, keyword), said(compared, keyword)) for label, keyword in keywords.items()]
 

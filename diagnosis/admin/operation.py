@@ -8,6 +8,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis.admin.base import ReadOnlyAdmin
 from diagnosis.admin.clinical import pretty
@@ -23,16 +25,16 @@ class ModelVersionAdmin(ReadOnlyAdmin):
     search_fields = ("name", "version", "=sha256")
     fields = ("name", "version", "is_active", "sha256", "label_list", "page_link", "card_text", "created_at")
 
-    @admin.display(description="labels")
+    @admin.display(description=gettext_lazy("labels"))
     def label_list(self, model_version: ModelVersion) -> str:
         return ", ".join(label["display"] for label in model_version.labels)
 
-    @admin.display(description="for readers")
+    @admin.display(description=gettext_lazy("for readers"))
     def page_link(self, model_version: ModelVersion) -> str:
         address = reverse("web:model", args=[model_version.pk])
-        return format_html('<a href="{}">The model card with its pictures</a>', address)
+        return format_html('<a href="{}">{}</a>', address, _("The model card with its pictures"))
 
-    @admin.display(description="model card")
+    @admin.display(description=gettext_lazy("model card"))
     def card_text(self, model_version: ModelVersion) -> str:
         return pretty(model_version.card)
 

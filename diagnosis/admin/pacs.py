@@ -9,6 +9,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.admin.accounts import AccountPermissions
@@ -24,7 +26,10 @@ class PacsPeerForm(ModelForm):
         if account and site and not policies.may(account, policies.Act.UPLOAD, site):
             raise ValidationError(
                 {
-                    "account": f"This account may not upload images at {site}. Give it the role of a doctor there first."
+                    "account": _(
+                        "This account may not upload images at %(site)s. Give it the role of a doctor there first."
+                    )
+                    % {"site": site}
                 }
             )
         return values
@@ -38,12 +43,12 @@ class PacsPeerAdmin(AccountPermissions, admin.ModelAdmin):
     actions = None
     fieldsets = (
         (None, {"fields": ("site", "name", "account", "is_active")}),
-        ("Sends images here by C-STORE", {"fields": ("ae_title", "may_send", "networks")}),
+        (gettext_lazy("Sends images here by C-STORE"), {"fields": ("ae_title", "may_send", "networks")}),
         (
-            "Is asked for images",
+            gettext_lazy("Is asked for images"),
             {"fields": ("query_protocol", "host", "port", "uses_tls", "retrieve_method")},
         ),
-        ("By DICOMweb", {"fields": ("dicomweb_url", "secret_name")}),
+        (gettext_lazy("By DICOMweb"), {"fields": ("dicomweb_url", "secret_name")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PacsPeer]:

@@ -10,6 +10,9 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.functional import lazy
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy
 
 from diagnosis import policies
 from diagnosis.admin.base import AuditedSiteFilter, person
@@ -59,6 +62,10 @@ class ReportSettingsAdmin(admin.ModelAdmin):
         return False
 
 
+def _placeholders() -> str:
+    return "; ".join(f"{{{name}}}, {meaning}" for name, meaning in PLACEHOLDERS.items())
+
+
 @admin.register(ReportText)
 class ReportTextAdmin(ReportSettingsAdmin):
     list_display = ("name", "code", "site")
@@ -68,13 +75,20 @@ class ReportTextAdmin(ReportSettingsAdmin):
             None,
             {
                 "fields": ("site", "name", "code"),
-                "description": "By itself is filled in: "
-                + "; ".join(f"{{{name}}}, {meaning}" for name, meaning in PLACEHOLDERS.items())
-                + f". What the reader must fill in before signing is written {BLANK}.",
+                "description": format_lazy(
+                    gettext_lazy(
+                        "By itself is filled in: {placeholders}. What the reader must fill in before signing is written {blank}."
+                    ),
+                    placeholders=lazy(_placeholders, str)(),
+                    blank=BLANK,
+                ),
             },
         ),
-        ("A template for one or more sections", {"fields": ("comparison", "findings", "impression")}),
-        ("Or a block for any section", {"fields": ("block",)}),
+        (
+            gettext_lazy("A template for one or more sections"),
+            {"fields": ("comparison", "findings", "impression")},
+        ),
+        (gettext_lazy("Or a block for any section"), {"fields": ("block",)}),
     )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -89,9 +103,10 @@ class ReportTextAdmin(ReportSettingsAdmin):
 
 class LetterheadForm(forms.ModelForm):
     logo = forms.FileField(
-        required=False, help_text="PNG or JPEG of at most 1 MB. It is printed 16 mm high, left of the name."
+        required=False,
+        help_text=gettext_lazy("PNG or JPEG of at most 1 MB. It is printed 16 mm high, left of the name."),
     )
-    remove_logo = forms.BooleanField(required=False, label="Remove the logo")
+    remove_logo = forms.BooleanField(required=False, label=gettext_lazy("Remove the logo"))
 
     def clean_logo(self) -> UploadedFile[Any] | None:
         logo: UploadedFile[Any] | None = self.cleaned_data["logo"]
@@ -110,7 +125,7 @@ class ReportLetterheadAdmin(ReportSettingsAdmin):
     list_display = ("site", "has_logo")
     fields = ("site", "address", "logo", "remove_logo")
 
-    @admin.display(description="logo", boolean=True)
+    @admin.display(description=gettext_lazy("logo"), boolean=True)
     def has_logo(self, letterhead: ReportLetterhead) -> bool:
         return letterhead.logo_png is not None
 

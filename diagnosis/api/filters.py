@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import django_filters
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.exceptions import ValidationError
 from rest_framework.filters import BaseFilterBackend
@@ -21,7 +22,12 @@ def search_words(request: Request) -> str:
     """What ``search`` asks for; the selectors look it up."""
     query = request.query_params.get("search", "")
     if len(query) > LONGEST_QUERY:
-        raise ValidationError({"search": f"Search for at most {LONGEST_QUERY} characters."})
+        raise ValidationError(
+            {
+                "search": _("Search for at most %(longest_query)s characters.")
+                % {"longest_query": LONGEST_QUERY}
+            }
+        )
     return query_normalise(query)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.utils.translation import gettext as _
 
 from diagnosis.models import Site, User
 from diagnosis.policies import Act, sites_where
@@ -17,9 +18,14 @@ def site_or_only_one(user: User, act: Act, site: Site | None) -> Site:
         return site
     sites = list(sites_where(user, act)[:2])
     if not sites:
-        raise PermissionDenied(f"Your role does not allow you to {act} anywhere. Ask an administrator.")
+        raise PermissionDenied(
+            _("Your role does not allow you to %(act)s anywhere. Ask an administrator.") % {"act": act}
+        )
     if len(sites) > 1:
         raise ValidationError(
-            {"site": f"You may {act} at several sites. Send the id of the one that is meant."}
+            {
+                "site": _("You may %(act)s at several sites. Send the id of the one that is meant.")
+                % {"act": act}
+            }
         )
     return sites[0]

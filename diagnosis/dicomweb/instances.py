@@ -22,7 +22,7 @@ from rest_framework.exceptions import NotAcceptable
 
 from diagnosis.dicomweb.negotiation import DEFAULT_TRANSFER_SYNTAX, FRAME_MEDIA_TYPES, OCTET_STREAM
 from diagnosis.models import Image, ImageKind, User
-from ml.imaging import ImageRefused, refusal
+from ml.imaging import ImageRefused, gettext_noop, refusal
 from ml.imaging.decoders import CODECS, decode, require_decoder
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def stored_frame(ds: FileDataset, index: int) -> bytes:
         return get_frame(ds.PixelData, index, number_of_frames=frame_count(ds))
     bits = int(ds.Rows) * int(ds.Columns) * int(ds.SamplesPerPixel) * int(ds.BitsAllocated)
     if bits % 8:  # Frames of single bits begin inside a byte (PS3.5 8.1.1).
-        raise refusal("unsupported_samples", problem="frames that are not whole bytes")
+        raise refusal("unsupported_samples", problem=gettext_noop("frames that are not whole bytes"))
     size = bits // 8
     frame = bytes(ds.PixelData[index * size : (index + 1) * size])
     if len(frame) != size:

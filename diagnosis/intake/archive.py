@@ -14,9 +14,11 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from diagnosis.errors import PersonError
 from diagnosis.limits import image_limits
+from diagnosis.sentences import Sentence, Words
 from ml.imaging import SNIFF_BYTES, FileKind, sniff
 
 ZIP_SIGNATURES = (b"PK\x03\x04", b"PK\x05\x06")
@@ -32,21 +34,35 @@ _ENTRIES_EACH, _ENTRY_BYTES = 4, 512
 
 #: code → sentence about one file of an archive.
 SENTENCES = {
-    "nested_archive": "This is an archive inside an archive, which is not opened. Unpack the outer one and send what is in it.",
-    "archive_link": "This entry of the archive is a link to another file, not a file. Pack the file itself.",
-    "archive_path": "This entry of the archive names a place outside of it, as harmful archives do. Pack the files anew.",
-    "archive_encrypted": "This file is locked with a password. Unpack the archive and send the files in it.",
-    "archive_damaged": "This file is damaged in the archive. Pack the files anew and send the new archive.",
-    "archive_compression": "This file is compressed in a way that cannot be read here. Pack the files as an ordinary ZIP.",
-    "too_large": "This file is larger than the limit for one file. Export the single image again, with compression if need be, "
-    "or ask the administrator to raise the limit.",
+    "nested_archive": gettext_noop(
+        "This is an archive inside an archive, which is not opened. Unpack the outer one and send what is in it."
+    ),
+    "archive_link": gettext_noop(
+        "This entry of the archive is a link to another file, not a file. Pack the file itself."
+    ),
+    "archive_path": gettext_noop(
+        "This entry of the archive names a place outside of it, as harmful archives do. Pack the files anew."
+    ),
+    "archive_encrypted": gettext_noop(
+        "This file is locked with a password. Unpack the archive and send the files in it."
+    ),
+    "archive_damaged": gettext_noop(
+        "This file is damaged in the archive. Pack the files anew and send the new archive."
+    ),
+    "archive_compression": gettext_noop(
+        "This file is compressed in a way that cannot be read here. Pack the files as an ordinary ZIP."
+    ),
+    "too_large": gettext_noop(
+        "This file is larger than the limit for one file. Export the single image again, with compression if need be, "
+        "or ask the administrator to raise the limit."
+    ),
 }
 
 
 class ArchiveRefused(PersonError):  # noqa: N818  Named for what happened.
     """Nothing (more) of the archive is read."""
 
-    def __init__(self, code: str, sentence: str) -> None:
+    def __init__(self, code: str, sentence: Sentence) -> None:
         super().__init__(sentence)
         self.code = code
 
@@ -64,8 +80,8 @@ class ArchivedFile:
     position: int = 0
 
     @property
-    def reason(self) -> str:
-        return SENTENCES[self.code] if self.code else ""
+    def reason(self) -> Words:
+        return Sentence(SENTENCES[self.code]) if self.code else ""
 
 
 def is_archive(head: bytes) -> bool:
@@ -86,7 +102,11 @@ def archived_files(source: Path | IO[bytes], *, start: int = 0) -> Iterator[Arch
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, struct.error):
         raise ArchiveRefused(
             "archive_damaged",
-            "The archive is damaged or incomplete, so nothing of it was read. Copy it again, or pack the files anew.",
+            Sentence(
+                gettext_noop(
+                    "The archive is damaged or incomplete, so nothing of it was read. Copy it again, or pack the files anew."
+                )
+            ),
         ) from None
     with archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -132,8 +152,13 @@ def _tail(source: Path | IO[bytes]) -> bytes:
 def _too_many() -> ArchiveRefused:
     return ArchiveRefused(
         "archive_too_many_files",
-        f"The archive holds more than the {settings.CXR_ARCHIVE_MAX_FILES:,} files that are read at once. Send it in parts, or "
-        "ask the administrator to raise the limit.",
+        Sentence(
+            gettext_noop(
+                "The archive holds more than the {limit} files that are read at once. Send it in "
+                "parts, or ask the administrator to raise the limit."
+            ),
+            limit=settings.CXR_ARCHIVE_MAX_FILES,
+        ),
     )
 
 
@@ -145,11 +170,15 @@ def _check_declared(entries: list[zipfile.ZipInfo]) -> None:
 
 
 def _too_large() -> ArchiveRefused:
-    limit = settings.CXR_ARCHIVE_MAX_BYTES / 2**20
     return ArchiveRefused(
         "archive_too_large",
-        f"The archive expands to more than the limit of {limit:,.0f} MB. It was not read any further: send it in parts, or ask "
-        "the administrator to raise the limit.",
+        Sentence(
+            gettext_noop(
+                "The archive expands to more than the limit of {limit} MB. It was not read any further: send it "
+                "in parts, or ask the administrator to raise the limit."
+            ),
+            limit=round(settings.CXR_ARCHIVE_MAX_BYTES / 2**20),
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from diagnosis.intake.archive import DICOMDIR, ArchiveRefused, archived_files, i
 from diagnosis.intake.receive import shown_name
 from diagnosis.intake.unattended import Described, receive_unattended
 from diagnosis.models import Road, Sex, Site, User
+from diagnosis.sentences import Sentence, Words
 from diagnosis.services.patients import PatientIdentity
 from diagnosis.services.studies import FileOutcome, Receipt, file_refuse
 from ml.imaging import SNIFF_BYTES, FileKind, sniff
@@ -118,11 +119,11 @@ def receive_path(
     except ArchiveRefused as refusal:
         yield BulkReceipt(
             str(path),
-            _refused(actor=actor, site=site, name=path.name, code=refusal.code, reason=str(refusal)),
+            _refused(actor=actor, site=site, name=path.name, code=refusal.code, reason=Sentence.of(refusal)),
         )
 
 
-def _refused(*, actor: User, site: Site, name: str, code: str, reason: str) -> Receipt:
+def _refused(*, actor: User, site: Site, name: str, code: str, reason: Words) -> Receipt:
     file_refuse(actor=actor, site=site, code=code)
     return Receipt(shown_name(name), FileOutcome.REFUSED, reason, code=code)
 

@@ -14,7 +14,7 @@ from pydicom.charset import python_encoding
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from ml.imaging import DEFAULT_LIMITS, FileKind, Limits, refusal
+from ml.imaging import DEFAULT_LIMITS, FileKind, Limits, gettext_noop, refusal
 from ml.imaging.dicom import inflated, read_data_set, read_transfer_syntax
 from ml.imaging.loading import read_source, refusing, sniff_or_refuse
 
@@ -243,10 +243,17 @@ def _identity(ds: Dataset, keyword: str, longest: int) -> str:
     # Read directly: what pydicom cannot convert must end in a refusal here, not in an empty name.
     text = _printable(ds.get(keyword))
     if len(text) > longest:
-        raise refusal("invalid_dicom", problem=f"{keyword} is longer than {longest} characters")
+        raise refusal(
+            "invalid_dicom",
+            problem=gettext_noop("{keyword} is longer than {longest} characters"),
+            keyword=keyword,
+            longest=longest,
+        )
     if UNDECODED & set(text) or (not text.isascii() and not _is_character_set_known(ds)):
         raise refusal(
-            "invalid_dicom", problem=f"{keyword} cannot be read in the character set that the file names"
+            "invalid_dicom",
+            problem=gettext_noop("{keyword} cannot be read in the character set that the file names"),
+            keyword=keyword,
         )
     return text
 
@@ -267,7 +274,9 @@ def _uid(ds: Dataset, keyword: str) -> str:
 def _required_uid(ds: Dataset, keyword: str) -> str:
     uid = _uid(ds, keyword)
     if not uid:
-        raise refusal("invalid_dicom", problem=f"its {keyword} is missing or malformed")
+        raise refusal(
+            "invalid_dicom", problem=gettext_noop("its {keyword} is missing or malformed"), keyword=keyword
+        )
     return uid
 
 

@@ -30,7 +30,7 @@ def rendering_open(rendering: FieldFile) -> File:
     try:
         examined = examine_apart(content)
         if not examined.is_shown:
-            raise ImageRefused(examined.unshown_code, examined.unshown_reason)
+            raise ImageRefused(*examined.unshown)
     except (ImageRefused, DecoderDied) as error:
         logger.error("A stored file cannot be decoded any more: %s", getattr(error, "code", "decoder_died"))
         raise FileNotFoundError(rendering.name) from error

@@ -23,6 +23,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, PersonError
@@ -31,6 +32,7 @@ from diagnosis.intake.pieces import Pieces
 from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.intake.submit import file_failed
 from diagnosis.models import ResumableUpload, Site, UploadState, User
+from diagnosis.sentences import Sentence
 from diagnosis.services.outbox import message_enqueue
 from diagnosis.services.studies import FileOutcome, Receipt, file_refuse
 from ml.imaging import SNIFF_BYTES
@@ -46,8 +48,10 @@ EXAMINED_WITHIN = dt.timedelta(minutes=5)
 
 _PIECES = "pieces"
 
-EMPTY_ARCHIVE = (
-    "The archive holds no file that could be an image. Look into it, and send the images themselves."
+EMPTY_ARCHIVE = Sentence(
+    gettext_noop(
+        "The archive holds no file that could be an image. Look into it, and send the images themselves."
+    )
 )
 
 
@@ -133,14 +137,24 @@ def upload_begin(
     most = longest_upload(file_name)
     if length > most:
         raise TooLarge(
-            f"The file is larger than the limit of {most // 2**20:,} MB. Export the single image again, with compression if need "
-            "be; send an archive in several smaller ones."
+            Sentence(
+                gettext_noop(
+                    "The file is larger than the limit of {megabytes} MB. Export the single image again, with compression "
+                    "if need be; send an archive in several smaller ones."
+                ),
+                megabytes=most // 2**20,
+            )
         )
     unfinished = own_uploads(actor).filter(state=UploadState.RECEIVING, expires_at__gt=timezone.now())
     if (unfinished.aggregate(sum=Sum("length"))["sum"] or 0) + length > settings.CXR_UNFINISHED_UPLOAD_BYTES:
         raise TooMuchUnfinished(
-            "You have begun more uploads than can wait to be completed. Complete those that were interrupted, or throw them "
-            "away, and send this file again."
+            Sentence(
+                gettext_noop(
+                    "You have begun more uploads than can wait to be completed. Complete those that were interrupted, "
+                    "or throw them "
+                    "away, and send this file again."
+                )
+            )
         )
     return ResumableUpload.objects.create(
         id=upload_id,
@@ -334,8 +348,13 @@ def _check_fingerprint(upload: ResumableUpload) -> None:
         fingerprint.update(piece)
     if upload.fingerprint != fingerprint.hexdigest():
         raise Damaged(
-            "What arrived is not what was chosen: the file changed while it was sent, or was damaged on the way. Nothing of it "
-            "was kept. Choose the file again and send it anew."
+            Sentence(
+                gettext_noop(
+                    "What arrived is not what was chosen: the file changed while it was sent, or was damaged on the "
+                    "way. Nothing of it "
+                    "was kept. Choose the file again and send it anew."
+                )
+            )
         )
 
 
@@ -360,7 +379,7 @@ def _as_json(receipt: Receipt) -> dict[str, Any]:
     return {
         "file_name": receipt.file_name,
         "outcome": receipt.outcome.value,
-        "reason": receipt.reason,
+        "reason": Sentence.of(receipt.reason).kept(),
         "code": receipt.code,
         "study_id": str(receipt.image.study_id) if receipt.image else "",
     }

@@ -1,73 +1,74 @@
 """Who saw or changed what, when and from where."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 
 
 class AuditAction(models.TextChoices):
-    LOGIN = "login", "Logged in"
-    LOGIN_FAILED = "login_failed", "Login failed"
-    LOGOUT = "logout", "Logged out"
-    TOKEN_CREATED = "token_created", "Created an API token"
-    PATIENT_CREATED = "patient_created", "Created a patient"
-    PATIENT_VIEWED = "patient_viewed", "Opened a patient"
-    FILE_RECEIVED = "file_received", "Received a file"
-    FILE_REFUSED = "file_refused", "Refused a file"
-    FILE_DUPLICATE = "file_duplicate", "Recognised a duplicate file"
-    FILE_DISCARDED = "file_discarded", "Discarded a file"
-    FILE_HELD = "file_held", "Held a file for a person to decide"
-    HELD_FILE_VIEWED = "held_file_viewed", "Opened a held file"
-    HELD_FILE_RESOLVED = "held_file_resolved", "Decided about a held file"
-    ORPHANS_REMOVED = "orphans_removed", "Removed files that no record names"
-    STUDY_CREATED = "study_created", "Created a study"
-    IMAGE_STORED = "image_stored", "Stored an image"
-    IMAGE_DOWNLOADED = "image_downloaded", "Downloaded an original file"
-    STUDY_CLAIMED = "study_claimed", "Claimed a study to read it"
-    CLAIM_RELEASED = "claim_released", "Released a claim"
-    CLAIM_TAKEN_OVER = "claim_taken_over", "Took over a claim"
-    READER_ASSIGNED = "reader_assigned", "Said who is to read a study"
-    PRIORITY_CHANGED = "priority_changed", "Changed a study's priority"
-    STUDY_VIEWED = "study_viewed", "Opened a study"
-    RECORDS_SEARCHED = "records_searched", "Searched records"
-    PACS_SEARCHED = "pacs_searched", "Searched an archive"
-    PACS_RETRIEVED = "pacs_retrieved", "Fetched a study from an archive"
-    ANALYSIS_REQUESTED = "analysis_requested", "Requested an analysis"
-    ANALYSIS_DONE = "analysis_done", "Analysis finished"
-    ANALYSIS_FAILED = "analysis_failed", "Analysis failed"
-    ANALYSIS_REFUSED = "analysis_refused", "Analysis refused the image"
-    FIRST_READ_LOCKED = "first_read_locked", "Locked a first read"
-    OPINION_REVEALED = "opinion_revealed", "Was shown the second opinion"
-    REVIEW_SIGNED = "review_signed", "Signed a read"
-    SECOND_READ_OPENED = "second_read_opened", "Asked for a second read"
-    SECOND_READ_ARRANGED = "second_read_arranged", "Second read offered or held back"
-    SECOND_READ_DRAWN = "second_read_drawn", "Drew whether a study is read twice"
-    SECOND_READ_TAKEN = "second_read_taken", "Took a second read"
-    SECOND_READ_RETURNED = "second_read_returned", "Gave a second read back"
-    SECOND_READ_WAIVED = "second_read_waived", "Saw the first read of a study to be read twice"
-    SECOND_READ_SIGNED = "second_read_signed", "Signed a second read"
-    SECOND_READ_ADJUDICATED = "second_read_adjudicated", "Adjudicated two reads"
-    SECOND_READ_CANCELLED = "second_read_cancelled", "Withdrew a second read"
-    DISCREPANCY_OPENED = "discrepancy_opened", "Compared a late PCR result with a signed read"
-    DISCREPANCY_MOVED = "discrepancy_moved", "Decided about a discrepancy"
-    CRITICAL_FLAGGED = "critical_flagged", "Flagged a critical result"
-    CRITICAL_TOLD = "critical_told", "Recorded who was told of a critical result"
-    CRITICAL_ESCALATED = "critical_escalated", "Escalated a critical result"
-    CRITICAL_ACKNOWLEDGED = "critical_acknowledged", "Acknowledged a critical result"
-    CRITICAL_CANCELLED = "critical_cancelled", "Cancelled a critical result"
-    CASE_RULES_CHANGED = "case_rules_changed", "Changed the rules of cases"
-    REPORT_ADDED_TO = "report_added_to", "Signed an addendum"
-    REPORT_CORRECTED = "report_corrected", "Signed a correction"
-    REPORT_OPENED = "report_opened", "Opened a report"
-    REPORT_PRINTED = "report_printed", "Opened a report as PDF"
-    REPORT_SET_UP = "report_set_up", "Changed the words or the letterhead of reports"
-    SIGNATURE_REFUSED = "signature_refused", "Gave a wrong password to sign"
-    LAB_RESULT_ADDED = "lab_result_added", "Added a PCR result"
-    SYMPTOM_NOTE_ADDED = "symptom_note_added", "Added a symptom note"
-    MODEL_REGISTERED = "model_registered", "Registered a model"
-    MODEL_ACTIVATED = "model_activated", "Activated a model"
-    ACCESS_CHANGED = "access_changed", "Changed accounts or roles"
-    ACCESS_DENIED = "access_denied", "Was denied an act"
+    LOGIN = "login", gettext_lazy("Logged in")
+    LOGIN_FAILED = "login_failed", gettext_lazy("Login failed")
+    LOGOUT = "logout", gettext_lazy("Logged out")
+    TOKEN_CREATED = "token_created", gettext_lazy("Created an API token")
+    PATIENT_CREATED = "patient_created", gettext_lazy("Created a patient")
+    PATIENT_VIEWED = "patient_viewed", gettext_lazy("Opened a patient")
+    FILE_RECEIVED = "file_received", gettext_lazy("Received a file")
+    FILE_REFUSED = "file_refused", gettext_lazy("Refused a file")
+    FILE_DUPLICATE = "file_duplicate", gettext_lazy("Recognised a duplicate file")
+    FILE_DISCARDED = "file_discarded", gettext_lazy("Discarded a file")
+    FILE_HELD = "file_held", gettext_lazy("Held a file for a person to decide")
+    HELD_FILE_VIEWED = "held_file_viewed", gettext_lazy("Opened a held file")
+    HELD_FILE_RESOLVED = "held_file_resolved", gettext_lazy("Decided about a held file")
+    ORPHANS_REMOVED = "orphans_removed", gettext_lazy("Removed files that no record names")
+    STUDY_CREATED = "study_created", gettext_lazy("Created a study")
+    IMAGE_STORED = "image_stored", gettext_lazy("Stored an image")
+    IMAGE_DOWNLOADED = "image_downloaded", gettext_lazy("Downloaded an original file")
+    STUDY_CLAIMED = "study_claimed", gettext_lazy("Claimed a study to read it")
+    CLAIM_RELEASED = "claim_released", gettext_lazy("Released a claim")
+    CLAIM_TAKEN_OVER = "claim_taken_over", gettext_lazy("Took over a claim")
+    READER_ASSIGNED = "reader_assigned", gettext_lazy("Said who is to read a study")
+    PRIORITY_CHANGED = "priority_changed", gettext_lazy("Changed a study's priority")
+    STUDY_VIEWED = "study_viewed", gettext_lazy("Opened a study")
+    RECORDS_SEARCHED = "records_searched", gettext_lazy("Searched records")
+    PACS_SEARCHED = "pacs_searched", gettext_lazy("Searched an archive")
+    PACS_RETRIEVED = "pacs_retrieved", gettext_lazy("Fetched a study from an archive")
+    ANALYSIS_REQUESTED = "analysis_requested", gettext_lazy("Requested an analysis")
+    ANALYSIS_DONE = "analysis_done", gettext_lazy("Analysis finished")
+    ANALYSIS_FAILED = "analysis_failed", gettext_lazy("Analysis failed")
+    ANALYSIS_REFUSED = "analysis_refused", gettext_lazy("Analysis refused the image")
+    FIRST_READ_LOCKED = "first_read_locked", gettext_lazy("Locked a first read")
+    OPINION_REVEALED = "opinion_revealed", gettext_lazy("Was shown the second opinion")
+    REVIEW_SIGNED = "review_signed", gettext_lazy("Signed a read")
+    SECOND_READ_OPENED = "second_read_opened", gettext_lazy("Asked for a second read")
+    SECOND_READ_ARRANGED = "second_read_arranged", gettext_lazy("Second read offered or held back")
+    SECOND_READ_DRAWN = "second_read_drawn", gettext_lazy("Drew whether a study is read twice")
+    SECOND_READ_TAKEN = "second_read_taken", gettext_lazy("Took a second read")
+    SECOND_READ_RETURNED = "second_read_returned", gettext_lazy("Gave a second read back")
+    SECOND_READ_WAIVED = "second_read_waived", gettext_lazy("Saw the first read of a study to be read twice")
+    SECOND_READ_SIGNED = "second_read_signed", gettext_lazy("Signed a second read")
+    SECOND_READ_ADJUDICATED = "second_read_adjudicated", gettext_lazy("Adjudicated two reads")
+    SECOND_READ_CANCELLED = "second_read_cancelled", gettext_lazy("Withdrew a second read")
+    DISCREPANCY_OPENED = "discrepancy_opened", gettext_lazy("Compared a late PCR result with a signed read")
+    DISCREPANCY_MOVED = "discrepancy_moved", gettext_lazy("Decided about a discrepancy")
+    CRITICAL_FLAGGED = "critical_flagged", gettext_lazy("Flagged a critical result")
+    CRITICAL_TOLD = "critical_told", gettext_lazy("Recorded who was told of a critical result")
+    CRITICAL_ESCALATED = "critical_escalated", gettext_lazy("Escalated a critical result")
+    CRITICAL_ACKNOWLEDGED = "critical_acknowledged", gettext_lazy("Acknowledged a critical result")
+    CRITICAL_CANCELLED = "critical_cancelled", gettext_lazy("Cancelled a critical result")
+    CASE_RULES_CHANGED = "case_rules_changed", gettext_lazy("Changed the rules of cases")
+    REPORT_ADDED_TO = "report_added_to", gettext_lazy("Signed an addendum")
+    REPORT_CORRECTED = "report_corrected", gettext_lazy("Signed a correction")
+    REPORT_OPENED = "report_opened", gettext_lazy("Opened a report")
+    REPORT_PRINTED = "report_printed", gettext_lazy("Opened a report as PDF")
+    REPORT_SET_UP = "report_set_up", gettext_lazy("Changed the words or the letterhead of reports")
+    SIGNATURE_REFUSED = "signature_refused", gettext_lazy("Gave a wrong password to sign")
+    LAB_RESULT_ADDED = "lab_result_added", gettext_lazy("Added a PCR result")
+    SYMPTOM_NOTE_ADDED = "symptom_note_added", gettext_lazy("Added a symptom note")
+    MODEL_REGISTERED = "model_registered", gettext_lazy("Registered a model")
+    MODEL_ACTIVATED = "model_activated", gettext_lazy("Activated a model")
+    ACCESS_CHANGED = "access_changed", gettext_lazy("Changed accounts or roles")
+    ACCESS_DENIED = "access_denied", gettext_lazy("Was denied an act")
 
 
 class AuditEvent(models.Model):

@@ -4,27 +4,46 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import models
+from django.utils.translation import gettext_lazy, gettext_noop
+
+from diagnosis.sentences import Sentence, Words
 
 
 class BurntInText(models.TextChoices):
     """What is known of text in the pixels (PS3.3 C.7.6.1.1.2, Burned In Annotation)."""
 
-    SAID = "said", "The file says that there is text"
-    LIKELY = "likely", "Pictures of this kind often have text"
-    NOT_SAID = "not_said", "The file does not say"
-    NONE = "none", "The file says that there is none"
+    SAID = "said", gettext_lazy("The file says that there is text")
+    LIKELY = "likely", gettext_lazy("Pictures of this kind often have text")
+    NOT_SAID = "not_said", gettext_lazy("The file does not say")
+    NONE = "none", gettext_lazy("The file says that there is none")
 
 
-_LOOK = "Look at the picture before it leaves the hospital."
+_LOOK = Sentence(gettext_noop("Look at the picture before it leaves the hospital."))
 
 #: What is the matter, why it matters, what to do.
-BURNT_IN_SENTENCES: Mapping[BurntInText, str] = {
-    BurntInText.SAID: "The file says that text is burnt into the picture. It may name the patient, and no removal of the header "
-    f"takes it away. {_LOOK}",
-    BurntInText.LIKELY: "Pictures of this kind (screen captures, scanned films, ultrasound) often have text burnt in, which may "
-    f"name the patient. It is not removed: only what is written beside the picture is. {_LOOK}",
-    BurntInText.NOT_SAID: "Nobody says whether text is burnt into the picture. It is not removed: only what is written beside "
-    f"the picture is. {_LOOK}",
+BURNT_IN_SENTENCES: Mapping[BurntInText, Words] = {
+    BurntInText.SAID: Sentence(
+        gettext_noop(
+            "The file says that text is burnt into the picture. It may name the patient, and no removal of "
+            "the header takes it away. {look}"
+        ),
+        look=_LOOK,
+    ),
+    BurntInText.LIKELY: Sentence(
+        gettext_noop(
+            "Pictures of this kind (screen captures, scanned films, ultrasound) often have text burnt in, "
+            "which may name the patient. It is not removed: only what is written beside the picture is. "
+            "{look}"
+        ),
+        look=_LOOK,
+    ),
+    BurntInText.NOT_SAID: Sentence(
+        gettext_noop(
+            "Nobody says whether text is burnt into the picture. It is not removed: only what is written "
+            "beside the picture is. {look}"
+        ),
+        look=_LOOK,
+    ),
     BurntInText.NONE: "",
 }
 #: Secondary Capture (PS3.4 B.5): what came from a screen, a scanner or a film.

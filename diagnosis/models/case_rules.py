@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 
@@ -20,57 +21,69 @@ class CaseRules(models.Model):
         "diagnosis.Site", primary_key=True, on_delete=models.PROTECT, related_name="case_rules"
     )
     pcr_days_before = models.PositiveSmallIntegerField(
-        "PCR: days before the X-ray",
+        gettext_lazy("PCR: days before the X-ray"),
         default=3,
         validators=[MaxValueValidator(30)],
-        help_text="A sample collected at most so many days before an X-ray is compared with its read.",
+        help_text=gettext_lazy(
+            "A sample collected at most so many days before an X-ray is compared with its read."
+        ),
     )
     pcr_days_after = models.PositiveSmallIntegerField(
-        "PCR: days after the X-ray", default=3, validators=[MaxValueValidator(30)]
+        gettext_lazy("PCR: days after the X-ray"), default=3, validators=[MaxValueValidator(30)]
     )
     xray_expected_from_day = models.PositiveSmallIntegerField(
-        "X-ray changes expected from day",
+        gettext_lazy("X-ray changes expected from day"),
         default=5,
         validators=[MaxValueValidator(30)],
-        help_text="Days since the first symptoms. Before this day a normal X-ray does not contradict a detected PCR.",
+        help_text=gettext_lazy(
+            "Days since the first symptoms. Before this day a normal X-ray does not contradict a detected PCR."
+        ),
     )
     ai_covid_from = models.DecimalField(
-        "COVID-19 score from",
+        gettext_lazy("COVID-19 score from"),
         max_digits=3,
         decimal_places=2,
         default=Decimal("0.50"),
         validators=[MinValueValidator(Decimal("0")), MaxValueValidator(Decimal("1"))],
-        help_text="From this score on, 0 to 1, a second opinion of COVID-19 contradicts a PCR that detected nothing.",
+        help_text=gettext_lazy(
+            "From this score on, 0 to 1, a second opinion of COVID-19 contradicts a PCR that detected nothing."
+        ),
     )
     second_read_share_percent = models.PositiveSmallIntegerField(
-        "Random second reads (%)",
+        gettext_lazy("Random second reads (%)"),
         default=0,
         validators=[MaxValueValidator(100)],
-        help_text="The share of signed studies that a second radiologist reads although nothing asks for it. 0: none.",
+        help_text=gettext_lazy(
+            "The share of signed studies that a second radiologist reads although nothing asks for it. 0: none."
+        ),
     )
     second_read_most_open = models.PositiveSmallIntegerField(
-        "Second reads open at most",
+        gettext_lazy("Second reads open at most"),
         default=20,
         validators=[MinValueValidator(1)],
-        help_text="So many are offered at once, the most urgent. The others wait for a free place, and say so.",
+        help_text=gettext_lazy(
+            "So many are offered at once, the most urgent. The others wait for a free place, and say so."
+        ),
     )
     second_read_most_a_day = models.PositiveSmallIntegerField(
-        "Second reads a day at most",
+        gettext_lazy("Second reads a day at most"),
         default=40,
         validators=[MinValueValidator(1)],
-        help_text="By the site's clock.",
+        help_text=gettext_lazy("By the site's clock."),
     )
     critical_minutes = models.PositiveSmallIntegerField(
-        "Critical results: minutes to the next person",
+        gettext_lazy("Critical results: minutes to the next person"),
         default=15,
         validators=[MinValueValidator(1), MaxValueValidator(24 * 60)],
-        help_text="So long a person has to acknowledge before the next one of the list is told.",
+        help_text=gettext_lazy(
+            "So long a person has to acknowledge before the next one of the list is told."
+        ),
     )
 
     objects = SiteScopedQuerySet.as_manager()
 
     class Meta:
-        verbose_name = verbose_name_plural = "case rules"
+        verbose_name = verbose_name_plural = gettext_lazy("case rules")
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(second_read_share_percent__lte=100),

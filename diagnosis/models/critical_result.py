@@ -4,21 +4,22 @@ import uuid
 
 from django.core.validators import MaxLengthValidator, validate_slug
 from django.db import models
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
 
 from diagnosis.models.patient import no_control_characters
 from diagnosis.models.scoped import SiteScopedQuerySet
+from diagnosis.sentences import SentenceField
 
 #: Offered where a site has no list of its own. The project's own choice; a department decides what is critical to it.
 DEFAULT_FINDINGS = (
-    ("tension_pneumothorax", "Tension pneumothorax"),
-    ("pneumothorax", "New pneumothorax"),
-    ("misplaced_tube", "Misplaced tube or line"),
-    ("free_air", "Free air under the diaphragm"),
-    ("new_large_consolidation", "New large consolidation"),
-    ("widened_mediastinum", "Newly widened mediastinum"),
-    ("pulmonary_oedema", "Severe pulmonary oedema"),
-    ("retained_foreign_body", "Retained foreign body"),
+    ("tension_pneumothorax", gettext_noop("Tension pneumothorax")),
+    ("pneumothorax", gettext_noop("New pneumothorax")),
+    ("misplaced_tube", gettext_noop("Misplaced tube or line")),
+    ("free_air", gettext_noop("Free air under the diaphragm")),
+    ("new_large_consolidation", gettext_noop("New large consolidation")),
+    ("widened_mediastinum", gettext_noop("Newly widened mediastinum")),
+    ("pulmonary_oedema", gettext_noop("Severe pulmonary oedema")),
+    ("retained_foreign_body", gettext_noop("Retained foreign body")),
 )
 
 
@@ -149,6 +150,11 @@ class CriticalResult(models.Model):
         return f"Critical result {self.reference}"
 
     @property
+    def finding_words(self) -> str:
+        """The finding's name; one of the portal's own list in the language of whoever reads it."""
+        return gettext(self.finding_display)
+
+    @property
     def reference(self) -> str:
         """What a mail may say: it names the case to those who can open it, and nobody else."""
         return f"{self.pk.hex[:4]}-{self.pk.hex[4:8]}".upper()
@@ -175,10 +181,12 @@ class CriticalCommunication(models.Model):
         CriticalResult, on_delete=models.PROTECT, related_name="communications"
     )
     told_by = models.ForeignKey("diagnosis.User", on_delete=models.PROTECT, related_name="+")
-    told_to = models.CharField("who was told", max_length=200, validators=[no_control_characters])
+    told_to = models.CharField(
+        gettext_lazy("who was told"), max_length=200, validators=[no_control_characters]
+    )
     told_at = models.DateTimeField("when")
     method = models.CharField("how", max_length=16, choices=CommunicationMethod)
-    read_back = models.BooleanField("was read back", default=False)
+    read_back = models.BooleanField(gettext_lazy("was read back"), default=False)
     note = models.TextField(max_length=2_000, validators=[MaxLengthValidator(2_000)], blank=True)
     recorded_at = models.DateTimeField(auto_now_add=True)
 
@@ -207,7 +215,7 @@ class CriticalEscalation(models.Model):
     escalated_at = models.DateTimeField(help_text="When this person's turn came.")
     claimed_until = models.DateTimeField(null=True, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
-    problem = models.CharField(
+    problem = SentenceField(
         max_length=200, blank=True, help_text="Why no mail went out, for the person who reads it."
     )
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from django.db import models
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from diagnosis.models.image import ReceivedFile, stored_file_constraints
 from diagnosis.models.patient import Patient
+from diagnosis.sentences import Sentence
 
 
 class HeldReason(models.TextChoices):
@@ -20,18 +21,42 @@ class HeldReason(models.TextChoices):
     KILLED_DECODER = "killed_decoder", gettext_lazy("Reading it ended the decoder twice")
 
 
-HELD_SENTENCES: Mapping[HeldReason, str] = {
-    HeldReason.OTHER_PIXELS: "An image with the same SOP Instance UID is stored already and shows something else. The stored "
-    "one was kept; this file is held until an administrator has compared both.",
-    HeldReason.PATIENT_DIFFERS: "What the file says about its patient (record number, name, birth date or sex) contradicts the "
-    "record. The file is held until an administrator has said whether they are the same person.",
-    HeldReason.STUDY_OF_OTHER_PATIENT: "The study that the file names belongs to another patient. The file is held until an "
-    "administrator has said whose it is.",
-    HeldReason.PATIENT_NOT_NAMED: "The file bears no record number. It is held until an administrator has said whose it is.",
-    HeldReason.PATIENT_INVALID: "What the file says about its patient cannot be true (a birth date in the future, for "
-    "example). It is held until an administrator has said whose it is.",
-    HeldReason.KILLED_DECODER: "Reading this file ended the decoder twice: it is damaged, or made to do harm. It is kept for "
-    "an administrator and is not tried again. Export the image again and send the new file.",
+HELD_SENTENCES: Mapping[HeldReason, Sentence] = {
+    HeldReason.OTHER_PIXELS: Sentence(
+        gettext_noop(
+            "An image with the same SOP Instance UID is stored already and shows something else. The stored "
+            "one was kept; this file is held until an administrator has compared both."
+        )
+    ),
+    HeldReason.PATIENT_DIFFERS: Sentence(
+        gettext_noop(
+            "What the file says about its patient (record number, name, birth date or sex) contradicts the "
+            "record. The file is held until an administrator has said whether they are the same person."
+        )
+    ),
+    HeldReason.STUDY_OF_OTHER_PATIENT: Sentence(
+        gettext_noop(
+            "The study that the file names belongs to another patient. The file is held until an "
+            "administrator has said whose it is."
+        )
+    ),
+    HeldReason.PATIENT_NOT_NAMED: Sentence(
+        gettext_noop(
+            "The file bears no record number. It is held until an administrator has said whose it is."
+        )
+    ),
+    HeldReason.PATIENT_INVALID: Sentence(
+        gettext_noop(
+            "What the file says about its patient cannot be true (a birth date in the future, for "
+            "example). It is held until an administrator has said whose it is."
+        )
+    ),
+    HeldReason.KILLED_DECODER: Sentence(
+        gettext_noop(
+            "Reading this file ended the decoder twice: it is damaged, or made to do harm. It is kept for "
+            "an administrator and is not tried again. Export the image again and send the new file."
+        )
+    ),
 }
 
 
@@ -117,7 +142,7 @@ class HeldFile(ReceivedFile):
         return not self.resolution
 
     @property
-    def reason(self) -> str:
+    def reason(self) -> Sentence:
         return HELD_SENTENCES[HeldReason(self.reason_code)]
 
     @property

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import models
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from diagnosis.models.burnt_in import BURNT_IN_SENTENCES, BurntInText, burnt_in_text
 from diagnosis.models.scoped import SiteScopedQuerySet
+from diagnosis.sentences import Sentence, Words
 
 
 class ImageKind(models.TextChoices):
@@ -42,25 +43,59 @@ class NotAnalysed(models.TextChoices):
     OTHER_BODY_PART = "other_body_part", gettext_lazy("Another part of the body")
 
 
-_READ_WITHOUT = "There is no second opinion on it: look at it yourself."
-_KEPT_ONLY = "It is kept with the study and can be downloaded, but not shown here."
+_READ_WITHOUT = Sentence(gettext_noop("There is no second opinion on it: look at it yourself."))
+_KEPT_ONLY = Sentence(gettext_noop("It is kept with the study and can be downloaded, but not shown here."))
 
 #: What it is, why the network is not asked, what to do.
-NOT_ANALYSED_SENTENCES: Mapping[NotAnalysed, str] = {
-    NotAnalysed.WRONG_MODALITY: "This is no plain X-ray image (CT, MR, ultrasound or another kind), and the network knows "
-    f"chest X-rays alone. {_READ_WITHOUT}",
-    NotAnalysed.STRUCTURED_REPORT: f"This is a structured report, not a picture. {_KEPT_ONLY}",
-    NotAnalysed.NO_PICTURE: f"This object of the study holds no picture. {_KEPT_ONLY}",
-    NotAnalysed.SEVERAL_FRAMES: "This file holds several frames, and the network looks at single images. "
-    f"{_KEPT_ONLY} If one of them is the chest X-ray, send that image as a file of its own.",
-    NotAnalysed.FOR_PROCESSING: "This is the detector's raw data (“FOR PROCESSING”), which is not meant to be looked at. "
-    f"{_KEPT_ONLY} Send the processed image of the same exposure.",
-    NotAnalysed.LATERAL: "This is a chest from the side, and the network was trained on frontal views (PA and AP) alone. "
-    f"{_READ_WITHOUT}",
-    NotAnalysed.OTHER_VIEW: "This is an oblique or lying view, and the network was trained on frontal views (PA and AP) "
-    f"alone. {_READ_WITHOUT}",
-    NotAnalysed.OTHER_BODY_PART: "The file says that it shows another part of the body, and the network knows the chest "
-    f"alone. {_READ_WITHOUT}",
+NOT_ANALYSED_SENTENCES: Mapping[NotAnalysed, Sentence] = {
+    NotAnalysed.WRONG_MODALITY: Sentence(
+        gettext_noop(
+            "This is no plain X-ray image (CT, MR, ultrasound or another kind), and the network knows chest "
+            "X-rays alone. {read_without}"
+        ),
+        read_without=_READ_WITHOUT,
+    ),
+    NotAnalysed.STRUCTURED_REPORT: Sentence(
+        gettext_noop("This is a structured report, not a picture. {kept_only}"), kept_only=_KEPT_ONLY
+    ),
+    NotAnalysed.NO_PICTURE: Sentence(
+        gettext_noop("This object of the study holds no picture. {kept_only}"), kept_only=_KEPT_ONLY
+    ),
+    NotAnalysed.SEVERAL_FRAMES: Sentence(
+        gettext_noop(
+            "This file holds several frames, and the network looks at single images. {kept_only} If one of "
+            "them is the chest X-ray, send that image as a file of its own."
+        ),
+        kept_only=_KEPT_ONLY,
+    ),
+    NotAnalysed.FOR_PROCESSING: Sentence(
+        gettext_noop(
+            "This is the detector's raw data (“FOR PROCESSING”), which is not meant to be looked at. "
+            "{kept_only} Send the processed image of the same exposure."
+        ),
+        kept_only=_KEPT_ONLY,
+    ),
+    NotAnalysed.LATERAL: Sentence(
+        gettext_noop(
+            "This is a chest from the side, and the network was trained on frontal views (PA and AP) alone. "
+            "{read_without}"
+        ),
+        read_without=_READ_WITHOUT,
+    ),
+    NotAnalysed.OTHER_VIEW: Sentence(
+        gettext_noop(
+            "This is an oblique or lying view, and the network was trained on frontal views (PA and AP) "
+            "alone. {read_without}"
+        ),
+        read_without=_READ_WITHOUT,
+    ),
+    NotAnalysed.OTHER_BODY_PART: Sentence(
+        gettext_noop(
+            "The file says that it shows another part of the body, and the network knows the chest alone. "
+            "{read_without}"
+        ),
+        read_without=_READ_WITHOUT,
+    ),
 }
 
 
@@ -143,7 +178,7 @@ class StoredFile(models.Model):
         return not self.not_analysed_code
 
     @property
-    def not_analysed_reason(self) -> str:
+    def not_analysed_reason(self) -> Words:
         """The sentence for the person; empty where the network is asked."""
         return NOT_ANALYSED_SENTENCES[NotAnalysed(self.not_analysed_code)] if self.not_analysed_code else ""
 

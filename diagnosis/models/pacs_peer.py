@@ -6,21 +6,27 @@ import uuid
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator, URLValidator
 from django.db import models
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from diagnosis.models.patient import no_control_characters
 from diagnosis.models.scoped import SiteScopedQuerySet
+from diagnosis.sentences import SentenceField
 
 # PS3.5 6.2: VR AE, 16 characters without backslash and control characters; blanks at the ends mean nothing.
 ae_title = RegexValidator(
     r"^(?! )[\x20-\x5b\x5d-\x7e]{1,16}(?<! )$",
-    "An AE title has 1 to 16 letters, digits or signs, no backslash, and no blank at either end.",
+    gettext_lazy(
+        "An AE title has 1 to 16 letters, digits or signs, no backslash, and no blank at either end."
+    ),
 )
 host_name = RegexValidator(
-    r"^[A-Za-z0-9]([A-Za-z0-9.:_-]{0,253}[A-Za-z0-9])?$", "Enter the name of a host or its IP address."
+    r"^[A-Za-z0-9]([A-Za-z0-9.:_-]{0,253}[A-Za-z0-9])?$",
+    gettext_lazy("Enter the name of a host or its IP address."),
 )
 secret_name = RegexValidator(
-    r"^CXR_PACS_[A-Z0-9_]{1,50}$", "Enter the name of an environment variable that begins with CXR_PACS_."
+    r"^CXR_PACS_[A-Z0-9_]{1,50}$",
+    gettext_lazy("Enter the name of an environment variable that begins with CXR_PACS_."),
 )
 
 
@@ -30,7 +36,9 @@ def validate_networks(value: str) -> None:
             ipaddress.ip_network(part.strip())
         except ValueError:
             raise ValidationError(
-                "“%(part)s” is no IP address and no network such as 10.1.2.0/24. Separate several with commas.",
+                _(
+                    "“%(part)s” is no IP address and no network such as 10.1.2.0/24. Separate several with commas."
+                ),
                 params={"part": part.strip()},
             ) from None
 
@@ -58,65 +66,76 @@ class PacsPeer(models.Model):
     name = models.CharField(
         max_length=100,
         validators=[no_control_characters],
-        help_text="As people call it, such as “X-ray room 2”.",
+        help_text=gettext_lazy("As people call it, such as “X-ray room 2”."),
     )
     is_active = models.BooleanField(
-        default=True, help_text="An inactive one is neither asked nor listened to."
+        default=True, help_text=gettext_lazy("An inactive one is neither asked nor listened to.")
     )
     account = models.ForeignKey(
         "diagnosis.User",
         on_delete=models.PROTECT,
         related_name="+",
-        help_text="The service account that what it sends is stored by: an account without a password whose one role is "
-        "doctor at this site.",
+        help_text=gettext_lazy(
+            "The service account that what it sends is stored by: an account without a password whose one role is "
+            "doctor at this site."
+        ),
     )
-    ae_title = models.CharField("AE title", max_length=16, blank=True, validators=[ae_title])
+    ae_title = models.CharField(gettext_lazy("AE title"), max_length=16, blank=True, validators=[ae_title])
     may_send = models.BooleanField(
-        "may send images",
+        gettext_lazy("may send images"),
         default=False,
-        help_text="It may send images here by C-STORE, under its AE title and from the addresses below.",
+        help_text=gettext_lazy(
+            "It may send images here by C-STORE, under its AE title and from the addresses below."
+        ),
     )
     networks = models.CharField(
         "addresses",
         max_length=400,
         blank=True,
         validators=[validate_networks],
-        help_text="IP addresses or networks that it calls from, separated by commas.",
+        help_text=gettext_lazy("IP addresses or networks that it calls from, separated by commas."),
     )
     query_protocol = models.CharField(
-        "asked by",
+        gettext_lazy("asked by"),
         max_length=8,
         choices=QueryProtocol,
         blank=True,
-        help_text="Empty: it is not asked for images from the worklist.",
+        help_text=gettext_lazy("Empty: it is not asked for images from the worklist."),
     )
     host = models.CharField(max_length=255, blank=True, validators=[host_name])
     port = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(65535)]
     )
-    uses_tls = models.BooleanField("TLS", default=False, help_text="DIMSE over TLS.")
+    uses_tls = models.BooleanField("TLS", default=False, help_text=gettext_lazy("DIMSE over TLS."))
     retrieve_method = models.CharField(
-        max_length=8, choices=RetrieveMethod, default=RetrieveMethod.C_GET, help_text="Where asked by C-FIND."
+        max_length=8,
+        choices=RetrieveMethod,
+        default=RetrieveMethod.C_GET,
+        help_text=gettext_lazy("Where asked by C-FIND."),
     )
     dicomweb_url = models.CharField(
-        "DICOMweb address",
+        gettext_lazy("DICOMweb address"),
         max_length=400,
         blank=True,
         validators=[URLValidator(schemes=["http", "https"])],
-        help_text="Without /studies at its end, such as https://pacs.hospital.example/dicom-web.",
+        help_text=gettext_lazy(
+            "Without /studies at its end, such as https://pacs.hospital.example/dicom-web."
+        ),
     )
     secret_name = models.CharField(
         max_length=64,
         blank=True,
         validators=[secret_name],
-        help_text="The environment variable that holds the value of the Authorization header for DICOMweb, such as "
-        "CXR_PACS_ARCHIVE. The value itself is never stored.",
+        help_text=gettext_lazy(
+            "The environment variable that holds the value of the Authorization header for DICOMweb, such as "
+            "CXR_PACS_ARCHIVE. The value itself is never stored."
+        ),
     )
 
     objects = SiteScopedQuerySet.as_manager()
 
     class Meta:
-        verbose_name = "PACS peer"
+        verbose_name = gettext_lazy("PACS peer")
         ordering = ["site", "name"]
         constraints = [
             models.UniqueConstraint(fields=["site", "name"], name="pacs_peer_name_unique_at_site"),
@@ -150,16 +169,16 @@ class PacsPeer(models.Model):
         """What the database checks too, each with a sentence at its field."""
         errors: dict[str, str] = {}
         if self.may_send or self.query_protocol == QueryProtocol.DIMSE:
-            errors |= {"ae_title": "Enter its AE title."} if not self.ae_title else {}
+            errors |= {"ae_title": _("Enter its AE title.")} if not self.ae_title else {}
         if self.may_send and not self.networks:
-            errors["networks"] = (
+            errors["networks"] = _(
                 "Enter the addresses that it calls from: an AE title alone can be claimed by anybody."
             )
         if self.query_protocol == QueryProtocol.DIMSE:
-            errors |= {"host": "Enter its host."} if not self.host else {}
-            errors |= {"port": "Enter its port."} if self.port is None else {}
+            errors |= {"host": _("Enter its host.")} if not self.host else {}
+            errors |= {"port": _("Enter its port.")} if self.port is None else {}
         if self.query_protocol == QueryProtocol.DICOMWEB and not self.dicomweb_url:
-            errors["dicomweb_url"] = "Enter its DICOMweb address."
+            errors["dicomweb_url"] = _("Enter its DICOMweb address.")
         if errors:
             raise ValidationError(errors)
 
@@ -199,9 +218,7 @@ class PacsRetrieval(models.Model):
         null=True, help_text="A running retrieval whose lease has run out is taken up again."
     )
     outcomes = models.JSONField(default=dict, help_text="How many objects were stored, known, held, refused.")
-    reason = models.CharField(
-        max_length=500, blank=True, help_text="Why it failed, for the person who asked."
-    )
+    reason = SentenceField(max_length=500, blank=True, help_text="Why it failed, for the person who asked.")
     requested_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True)
 

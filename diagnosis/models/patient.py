@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from pydicom.valuerep import PersonName
 
@@ -19,7 +20,7 @@ OLDEST_AGE_YEARS = 130
 
 no_control_characters = RegexValidator(
     r"[\x00-\x1f\x7f]",
-    "Control characters such as line breaks are not allowed here. Remove them.",
+    gettext_lazy("Control characters such as line breaks are not allowed here. Remove them."),
     code="control_characters",
     inverse_match=True,
 )
@@ -28,10 +29,10 @@ no_control_characters = RegexValidator(
 def validate_birth_date(value: dt.date) -> None:
     today = timezone.localdate()
     if value > today:
-        raise ValidationError("The birth date lies in the future. Check the year.")
+        raise ValidationError(_("The birth date lies in the future. Check the year."))
     if today.year - value.year > OLDEST_AGE_YEARS:
         raise ValidationError(
-            "The birth date is more than %(years)d years ago. Check the year.",
+            _("The birth date is more than %(years)d years ago. Check the year."),
             params={"years": OLDEST_AGE_YEARS},
         )
 
@@ -50,7 +51,7 @@ class Patient(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey("diagnosis.Site", on_delete=models.PROTECT, related_name="patients")
     mrn = models.CharField(
-        "record number",
+        gettext_lazy("record number"),
         max_length=64,
         validators=[no_control_characters],
         help_text="The medical record number, unique at this hospital.",
@@ -98,7 +99,7 @@ class Patient(models.Model):
         alphabetic = ", ".join(part for part in (name.family_name, given) if part)
         ideographic = name.ideographic.replace("^", " ").strip()
         shown = f"{alphabetic} {ideographic}".strip()
-        return shown or "Name not recorded"
+        return shown or _("Name not recorded")
 
     def age_on(self, day: dt.date) -> int | None:
         """Age in completed years on ``day``; ``None`` when the birth date is not known or later than ``day``."""

@@ -3,9 +3,10 @@
 import uuid
 
 from django.db import models
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
+from diagnosis.sentences import SentenceField
 
 
 class PredictionStatus(models.TextChoices):
@@ -22,7 +23,7 @@ FINAL_STATUSES = (PredictionStatus.DONE, PredictionStatus.FAILED, PredictionStat
 def unsure_display(displays: list[str]) -> str:
     """“Unsure: COVID-19 or Normal”."""
     *first, last = displays
-    return f"Unsure: {', '.join(first)} or {last}"
+    return gettext("Unsure: %(labels)s or %(last_label)s") % {"labels": ", ".join(first), "last_label": last}
 
 
 class Prediction(models.Model):
@@ -51,7 +52,7 @@ class Prediction(models.Model):
         null=True, help_text="float32 array (labels, rows, columns) as .npy: the raw class-activation maps."
     )
     timings = models.JSONField(default=dict, help_text="Milliseconds for each step.")
-    reason = models.CharField(
+    reason = SentenceField(
         max_length=500, blank=True, help_text="Why it failed or was refused, for the person who reads it."
     )
     refusal_code = models.CharField(

@@ -1,6 +1,7 @@
 """What stands on top of a hospital's reports."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 
@@ -14,7 +15,7 @@ class ReportLetterhead(models.Model):
     address = models.TextField(
         max_length=500,
         blank=True,
-        help_text="As it is to be printed: street, town, telephone; up to six lines.",
+        help_text=gettext_lazy("As it is to be printed: street, town, telephone; up to six lines."),
     )
     logo_png = models.BinaryField(null=True, editable=False, help_text="Drawn anew from what was uploaded.")
 

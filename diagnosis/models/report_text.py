@@ -5,6 +5,8 @@ import re
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models.patient import no_control_characters
 from diagnosis.models.review import report_text_field
@@ -12,10 +14,10 @@ from diagnosis.models.scoped import SiteScopedQuerySet
 
 #: What a text may leave open for the study to fill in, written as ``{age}``; for the person who writes the text.
 PLACEHOLDERS = {
-    "age": "the patient's age in years when the image was taken",
-    "sex": "the patient's sex",
-    "date": "the day when the image was taken",
-    "previous": "the day of the previous study",
+    "age": gettext_lazy("the patient's age in years when the image was taken"),
+    "sex": gettext_lazy("the patient's sex"),
+    "date": gettext_lazy("the day when the image was taken"),
+    "previous": gettext_lazy("the day of the previous study"),
 }
 #: What a reader has to fill in before the report is signed.
 BLANK = "___"
@@ -27,7 +29,10 @@ def validate_placeholders(value: str) -> None:
     unknown = sorted({name for name in _PLACEHOLDER.findall(value) if name not in PLACEHOLDERS})
     if unknown:
         raise ValidationError(
-            "There is no {%(unknown)s}. What is filled in by itself is written %(known)s; what the reader fills in, %(blank)s.",
+            _(
+                "There is no {%(unknown)s}. What is filled in by itself is written %(known)s; what the reader fills "
+                "in, %(blank)s."
+            ),
             params={
                 "unknown": "}, {".join(unknown),
                 "known": ", ".join(f"{{{name}}}" for name in PLACEHOLDERS),
@@ -55,17 +60,20 @@ class ReportText(models.Model):
         validators=[
             RegexValidator(
                 r"\A[a-z0-9][a-z0-9-]*\Z",
-                "Write the code with small letters, digits and hyphens, such as normal or no-change.",
+                gettext_lazy(
+                    "Write the code with small letters, digits and hyphens, such as normal or no-change."
+                ),
             )
         ],
-        help_text="What a reader types after a full stop: normal for .normal.",
+        help_text=gettext_lazy("What a reader types after a full stop: normal for .normal."),
     )
     name = models.CharField(max_length=100, validators=[no_control_characters])
     findings = report_text_field(validate_placeholders)
     impression = report_text_field(validate_placeholders)
     comparison = report_text_field(validate_placeholders)
     block = report_text_field(
-        validate_placeholders, help_text="A text for any section. Then leave the three sections empty."
+        validate_placeholders,
+        help_text=gettext_lazy("A text for any section. Then leave the three sections empty."),
     )
 
     objects = SiteScopedQuerySet.as_manager()
@@ -76,7 +84,9 @@ class ReportText(models.Model):
             models.UniqueConstraint(
                 fields=["site", "code"],
                 name="report_text_code_unique_at_site",
-                violation_error_message="This hospital has a text with this code already. Choose another code.",
+                violation_error_message=gettext_lazy(
+                    "This hospital has a text with this code already. Choose another code."
+                ),
             ),
             models.CheckConstraint(
                 condition=(
@@ -84,7 +94,9 @@ class ReportText(models.Model):
                     | models.Q(block="") & ~models.Q(findings="", impression="", comparison="")
                 ),
                 name="report_text_template_or_block",
-                violation_error_message="Fill in one or more sections, or the block for any section: not both, and not neither.",
+                violation_error_message=gettext_lazy(
+                    "Fill in one or more sections, or the block for any section: not both, and not neither."
+                ),
             ),
         ]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from django.core.validators import MaxLengthValidator
 from django.db import models
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 from diagnosis.models.site import ReadingProtocol
@@ -38,8 +38,8 @@ class OverrideReason(models.TextChoices):
 
 # What a reader may say beyond the network's own labels.
 READER_ONLY_LABELS = {
-    "other_finding": "Other finding (see note)",
-    "non_diagnostic": "Image not diagnostic",
+    "other_finding": gettext_noop("Other finding (see note)"),
+    "non_diagnostic": gettext_noop("Image not diagnostic"),
 }
 
 

@@ -2,8 +2,10 @@
 
 import zoneinfo
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from diagnosis.models.claim import CLAIM_MINUTES, CLAIM_MINUTES_RANGE
@@ -13,15 +15,20 @@ from diagnosis.models.scoped import SiteScopedQuerySet
 def validate_time_zone(value: str) -> None:
     if value not in zoneinfo.available_timezones():
         raise ValidationError(
-            "“%(value)s” is not a time zone. Write it like Europe/Madrid.", params={"value": value}
+            _("“%(value)s” is not a time zone. Write it like Europe/Madrid."), params={"value": value}
         )
+
+
+def site_languages() -> list[tuple[str, str]]:
+    """What the portal speaks. Asked for when it is needed: a new language is no change of the tables."""
+    return settings.LANGUAGES
 
 
 class Deidentification(models.TextChoices):
     """What a hospital has stored of the files that come in."""
 
-    OFF = "off", "The files as they came"
-    STORED_COPY = "stored_copy", "De-identified copies in their place"
+    OFF = "off", gettext_lazy("The files as they came")
+    STORED_COPY = "stored_copy", gettext_lazy("De-identified copies in their place")
 
 
 class ReadingProtocol(models.TextChoices):
@@ -49,42 +56,61 @@ class Site(models.Model):
         max_length=64,
         default="UTC",
         validators=[validate_time_zone],
-        help_text="DICOM times are local to the hospital: they are read in this zone.",
+        help_text=gettext_lazy("DICOM times are local to the hospital: they are read in this zone."),
+    )
+    language = models.CharField(
+        gettext_lazy("language"),
+        max_length=10,
+        choices=site_languages,
+        default=settings.LANGUAGE_CODE,
+        help_text=gettext_lazy(
+            "Reports on paper are printed in it, and people who have chosen no language get their mails in it."
+        ),
     )
     reading_protocol = models.CharField(
         max_length=16,
         choices=ReadingProtocol,
         default=ReadingProtocol.READ_FIRST,
-        help_text="Read first: nothing of the network reaches a radiologist before the own label and confidence are locked.",
+        help_text=gettext_lazy(
+            "Read first: nothing of the network reaches a radiologist before the own label and confidence are locked."
+        ),
     )
     opinion_for_others = models.CharField(
-        "second opinion for doctors",
+        gettext_lazy("second opinion for doctors"),
         max_length=16,
         choices=OpinionForOthers,
         default=OpinionForOthers.AFTER_READ,
-        help_text="Where radiologists read first: when doctors, who do not sign reads, see the second opinion.",
+        help_text=gettext_lazy(
+            "Where radiologists read first: when doctors, who do not sign reads, see the second opinion."
+        ),
     )
     signing_asks_password = models.BooleanField(
-        "ask for the password when signing",
+        gettext_lazy("ask for the password when signing"),
         default=False,
-        help_text="Whoever signs a read, an addendum or a correction types the password once more.",
+        help_text=gettext_lazy(
+            "Whoever signs a read, an addendum or a correction types the password once more."
+        ),
     )
 
     claim_minutes = models.PositiveSmallIntegerField(
-        "minutes that a claim lasts",
+        gettext_lazy("minutes that a claim lasts"),
         default=CLAIM_MINUTES,
         validators=list(CLAIM_MINUTES_RANGE),
-        help_text="A radiologist who opens a study holds it for so long, so that two do not read the same one. While the page "
-        "is open the claim is renewed.",
+        help_text=gettext_lazy(
+            "A radiologist who opens a study holds it for so long, so that two do not read the same one. While the page "
+            "is open the claim is renewed."
+        ),
     )
 
     deidentification = models.CharField(
-        "what is stored",
+        gettext_lazy("what is stored"),
         max_length=16,
         choices=Deidentification,
         default=Deidentification.OFF,
-        help_text="It counts for files that come from now on. A de-identified copy replaces the original, which is kept nowhere; "
-        "text that is part of the picture stays in it.",
+        help_text=gettext_lazy(
+            "It counts for files that come from now on. A de-identified copy replaces the original, which is kept nowhere; "
+            "text that is part of the picture stays in it."
+        ),
     )
 
     objects = SiteScopedQuerySet.as_manager()

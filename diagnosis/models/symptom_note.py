@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from diagnosis.models.scoped import SiteScopedQuerySet
@@ -52,9 +53,9 @@ class SymptomNote(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     patient = models.ForeignKey("diagnosis.Patient", on_delete=models.PROTECT, related_name="symptom_notes")
-    onset_date = models.DateField("first symptoms on", null=True, blank=True)
+    onset_date = models.DateField(gettext_lazy("first symptoms on"), null=True, blank=True)
     temperature_c = models.DecimalField(
-        "temperature (°C)",
+        gettext_lazy("temperature (°C)"),
         max_digits=3,
         decimal_places=1,
         null=True,
@@ -83,11 +84,11 @@ class SymptomNote(models.Model):
     def clean(self) -> None:
         if self.noted_at > timezone.now():
             raise ValidationError(
-                {"noted_at": "This time lies in the future. Enter when it really happened."}
+                {"noted_at": _("This time lies in the future. Enter when it really happened.")}
             )
         if self.onset_date is not None and self.onset_date > timezone.localdate():
             raise ValidationError(
-                {"onset_date": "This day lies in the future. Enter the day of the first symptoms."}
+                {"onset_date": _("This day lies in the future. Enter the day of the first symptoms.")}
             )
 
 

@@ -20,7 +20,7 @@ class User(AbstractUser):
     is_system = models.BooleanField(
         default=False,
         editable=False,
-        help_text="A background process, not a person. It cannot log in.",
+        help_text=gettext_lazy("A background process, not a person. It cannot log in."),
     )
     worklist_view = models.CharField(
         max_length=32,

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import requests
 from django.conf import settings
 from django.http.request import MediaType
+from django.utils.translation import gettext_noop
 from pydicom.dataset import Dataset
 
 from diagnosis.dicomweb.multipart_reading import BodyBroken, parts_of
@@ -25,6 +26,7 @@ from diagnosis.pacs.archive import (
     StudyQuery,
     Take,
 )
+from diagnosis.sentences import Sentence
 
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
 
@@ -49,7 +51,9 @@ class DicomwebArchive:
                 raise ValueError
             found = [FoundStudy.of(Dataset.from_json(result)) for result in json.loads(answer)]
         except Exception:  # noqa: BLE001  Whatever it sent, it is no answer.
-            raise self._unavailable("It sent an answer that cannot be understood.") from None
+            raise self._unavailable(
+                Sentence(gettext_noop("It sent an answer that cannot be understood."))
+            ) from None
         return [study for study in found if study][:MOST_STUDIES]
 
     def retrieve(self, study_instance_uid: str, take: Take) -> int:
@@ -70,7 +74,11 @@ class DicomwebArchive:
                     take(content)
         except (BodyBroken, requests.RequestException, OSError):
             raise self._unavailable(
-                "Its answer broke off. What had arrived whole is stored; fetch the study again for the rest."
+                Sentence(
+                    gettext_noop(
+                        "Its answer broke off. What had arrived whole is stored; fetch the study again for the rest."
+                    )
+                )
             ) from None
         return count
 
@@ -80,7 +88,12 @@ class DicomwebArchive:
             secret = os.environ.get(self._peer.secret_name)
             if not secret:
                 raise self._unavailable(
-                    f"The variable {self._peer.secret_name} with its password is not set. Tell an administrator."
+                    Sentence(
+                        gettext_noop(
+                            "The variable {secret_name} with its password is not set. Tell an administrator."
+                        ),
+                        secret_name=self._peer.secret_name,
+                    )
                 )
             headers["Authorization"] = secret
         try:
@@ -95,14 +108,25 @@ class DicomwebArchive:
                 allow_redirects=False,
             )
         except requests.RequestException:
-            raise self._unavailable("It does not answer.") from None
+            raise self._unavailable(Sentence(gettext_noop("It does not answer."))) from None
         if response.status_code not in (requests.codes.ok, requests.codes.no_content):
-            raise self._unavailable(f"It refused the request (HTTP {response.status_code}).")
+            raise self._unavailable(
+                Sentence(
+                    gettext_noop("It refused the request (HTTP {status_code})."),
+                    status_code=response.status_code,
+                )
+            )
         return response
 
-    def _unavailable(self, reason: str) -> ArchiveUnavailable:
+    def _unavailable(self, reason: Sentence) -> ArchiveUnavailable:
         return ArchiveUnavailable(
-            f"The archive {self._peer.name} could not be asked. {reason} Try again later, or tell an administrator."
+            Sentence(
+                gettext_noop(
+                    "The archive {name} could not be asked. {reason} Try again later, or tell an administrator."
+                ),
+                name=self._peer.name,
+                reason=reason,
+            )
         )
 
 

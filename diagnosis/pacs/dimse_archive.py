@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     JPEG2000,
@@ -43,6 +44,7 @@ from diagnosis.pacs.archive import (
     StudyQuery,
     Take,
 )
+from diagnosis.sentences import Sentence
 
 # pynetdicom's log would hold what is asked and answered: names, birth dates, record numbers.
 _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
@@ -54,9 +56,12 @@ GET = UID("1.2.840.10008.5.1.4.1.2.2.3")
 
 PENDING = (0xFF00, 0xFF01)
 MOVE_DESTINATION_UNKNOWN = 0xA801  # PS3.4 C.4.2.1.5. Some archives answer with a general failure instead.
-KNOWN_TO_THE_ARCHIVE = (
-    "By C-MOVE it must know the AE title, the address and the port of this portal's DICOM listener, and the listener must let it "
-    "send."
+KNOWN_TO_THE_ARCHIVE = Sentence(
+    gettext_noop(
+        "By C-MOVE it must know the AE title, the address and the port of this portal's DICOM listener, and the "
+        "listener must let it "
+        "send."
+    )
 )
 MOST_CONTEXTS = 128  # PS3.8 9.3.2.2
 NATIVE = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
@@ -107,7 +112,9 @@ class DimseArchive:
                     association.send_c_cancel(1, query_model=model)
                     return found
             if status != 0:
-                raise self._unavailable(f"It refused the search (status {status:04X}).")
+                raise self._unavailable(
+                    Sentence(gettext_noop("It refused the search (status {status})."), status=f"{status:04X}")
+                )
         return found
 
     def retrieve(self, study_instance_uid: str, take: Take) -> int:
@@ -153,7 +160,11 @@ class DimseArchive:
     def _move(self, study_instance_uid: str) -> int:
         if settings.CXR_DICOM_PORT is None:
             raise self._unavailable(
-                "It sends by C-MOVE to this portal's DICOM listener, and there is none (CXR_DICOM_PORT)."
+                Sentence(
+                    gettext_noop(
+                        "It sends by C-MOVE to this portal's DICOM listener, and there is none (CXR_DICOM_PORT)."
+                    )
+                )
             )
         model = MOVE
         ae = self._ae()
@@ -172,21 +183,33 @@ class DimseArchive:
             )
             failed = int(answer.get("NumberOfFailedSuboperations") or 0)
         if status == MOVE_DESTINATION_UNKNOWN:
-            raise self._not_sent(f"It does not know where this portal is. {KNOWN_TO_THE_ARCHIVE}")
+            raise self._not_sent(
+                Sentence(
+                    gettext_noop("It does not know where this portal is. {hint}"), hint=KNOWN_TO_THE_ARCHIVE
+                )
+            )
         if (status or failed) and not sent:
-            hint = f" {KNOWN_TO_THE_ARCHIVE}" if self._peer.retrieve_method == RetrieveMethod.C_MOVE else ""
-            raise self._not_sent(f"It sent nothing (status {status:04X}).{hint}")
+            nothing = Sentence(gettext_noop("It sent nothing (status {status})."), status=f"{status:04X}")
+            if self._peer.retrieve_method != RetrieveMethod.C_MOVE:
+                raise self._not_sent(nothing)
+            raise self._not_sent(Sentence("{nothing} {hint}", nothing=nothing, hint=KNOWN_TO_THE_ARCHIVE))
         if status or failed:
             raise self._not_sent(
-                f"It could not send all objects (status {status:04X}, {failed} failed). What had arrived is stored; fetch the "
-                "study again for the rest."
+                Sentence(
+                    gettext_noop(
+                        "It could not send all objects (status {status}, {failed} failed). What had arrived is stored; "
+                        "fetch the study again for the rest."
+                    ),
+                    status=f"{status:04X}",
+                    failed=failed,
+                )
             )
         return sent
 
     def _status(self, answer: Dataset) -> int:
         """Raises ``ArchiveUnavailable`` for the empty answer that stands for a broken line."""
         if "Status" not in answer:
-            raise self._unavailable("The connection broke off.")
+            raise self._unavailable(Sentence(gettext_noop("The connection broke off.")))
         return int(answer.Status)
 
     def _ae(self) -> AE:
@@ -208,9 +231,9 @@ class DimseArchive:
         )
         if not association.is_established:
             reason = (
-                "It does not know this portal (it rejected the association)."
+                Sentence(gettext_noop("It does not know this portal (it rejected the association)."))
                 if association.is_rejected
-                else "It does not answer."
+                else Sentence(gettext_noop("It does not answer."))
             )
             raise self._unavailable(reason)
         try:
@@ -227,17 +250,31 @@ class DimseArchive:
             if settings.CXR_DICOM_TLS_CERTIFICATE is not None:
                 context.load_cert_chain(settings.CXR_DICOM_TLS_CERTIFICATE, settings.CXR_DICOM_TLS_KEY)
         except OSError:
-            raise self._unavailable("The portal's own certificate cannot be read.") from None
+            raise self._unavailable(
+                Sentence(gettext_noop("The portal's own certificate cannot be read."))
+            ) from None
         return context
 
-    def _not_sent(self, reason: str) -> ArchiveUnavailable:
+    def _not_sent(self, reason: Sentence) -> ArchiveUnavailable:
         return ArchiveUnavailable(
-            f"The archive {self._peer.name} did not send the study. {reason} Tell an administrator if it happens again."
+            Sentence(
+                gettext_noop(
+                    "The archive {name} did not send the study. {reason} Tell an administrator if it happens again."
+                ),
+                name=self._peer.name,
+                reason=reason,
+            )
         )
 
-    def _unavailable(self, reason: str) -> ArchiveUnavailable:
+    def _unavailable(self, reason: Sentence) -> ArchiveUnavailable:
         return ArchiveUnavailable(
-            f"The archive {self._peer.name} could not be asked. {reason} Try again later, or tell an administrator."
+            Sentence(
+                gettext_noop(
+                    "The archive {name} could not be asked. {reason} Try again later, or tell an administrator."
+                ),
+                name=self._peer.name,
+                reason=reason,
+            )
         )
 
 

@@ -3,8 +3,44 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
+
+from django.utils.translation import gettext, gettext_noop
+
+UNPRINTABLE = gettext_noop(
+    "Signs that no font of this portal can draw are given by their Unicode number, such as [U+0F68]."
+)
+
+#: What is printed on every report. ``{page}`` and ``{pages}`` are filled in where the pages are counted.
+_PRINTED = {
+    "title": gettext_noop("Chest X-ray report"),
+    "page": gettext_noop("Page {page} of {pages}"),
+    "logo": gettext_noop("Logo of the hospital"),
+    "study_uid": gettext_noop("Study UID"),
+    "reading": gettext_noop("Reading"),
+    "second_opinion": gettext_noop("Second opinion"),
+    "image": gettext_noop("Image"),
+    "network_says": gettext_noop("The network says"),
+    "scores": gettext_noop("Scores, 0 to 1"),
+    "model": gettext_noop("Model"),
+    "timeline": gettext_noop("Timeline"),
+    "when": gettext_noop("When"),
+    "day_of_illness": gettext_noop("Day of illness"),
+    "what": gettext_noop("What"),
+    "later": gettext_noop("(after this version was signed)"),
+    "versions": gettext_noop("Versions"),
+    "version": gettext_noop("Version"),
+    "signed_by": gettext_noop("Signed by"),
+    "why": gettext_noop("Why"),
+    "unprintable": UNPRINTABLE,
+}
+
+
+def printed_words() -> dict[str, str]:
+    """In the language that is active."""
+    return {name: gettext(text) for name, text in _PRINTED.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,4 +137,7 @@ class ReportDocument:
     footer: str
     identity: str
     made: str
+    language: str = "en"
+    """BCP 47, for who has it read aloud."""
+    words: Mapping[str, str] = field(default_factory=printed_words)
     unprintable: str = field(default="")

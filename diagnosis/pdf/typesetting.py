@@ -27,10 +27,6 @@ _STANDARDS: list[typst.PDFStandard] = ["a-2a", "ua-1"]
 #: What the error of an export says when no font has a glyph.
 _NO_GLYPH = "could not be displayed"
 
-UNPRINTABLE = (
-    "Signs that no font of this portal can draw are given by their Unicode number, such as [U+0F68]."
-)
-
 
 def report_pdf(document: ReportDocument) -> bytes:
     """The PDF of ``document``. Raises ``typst.TypstError``, whose text may hold the patient's: it belongs in no log."""
@@ -41,7 +37,7 @@ def report_pdf(document: ReportDocument) -> bytes:
         if _NO_GLYPH not in error.message:
             raise
     spelt = _spelt_out(content)
-    return _set({**spelt, "unprintable": UNPRINTABLE})
+    return _set({**spelt, "unprintable": spelt["words"]["unprintable"]})
 
 
 def _set(content: dict[str, Any]) -> bytes:

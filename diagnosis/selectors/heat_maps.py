@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
 from diagnosis import inference
@@ -20,7 +21,10 @@ def heat_map_of(prediction: Prediction, label: str) -> NDArray[np.float32]:
         raise KeyError(label)
     if prediction.activation_maps is None:
         status = prediction.get_status_display().lower()
-        raise Conflict(f"There is no heat map: the analysis is “{status}”. Only a finished analysis has one.")
+        raise Conflict(
+            _("There is no heat map: the analysis is “%(status)s”. Only a finished analysis has one.")
+            % {"status": status}
+        )
     return inference.heat_map(
         activation_maps=bytes(prediction.activation_maps), card=prediction.model_version.card, label=label
     )

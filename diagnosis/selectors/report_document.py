@@ -7,9 +7,10 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from django.conf import settings
-from django.utils import timezone, translation
-from django.utils.formats import date_format
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, override
 from PIL import Image as Picture
 
 from diagnosis.models import (
@@ -27,28 +28,34 @@ from diagnosis.selectors.cases import hidden_reads, onset_before
 from diagnosis.selectors.reports import SECTION_TITLES, Version, addenda_of
 from diagnosis.selectors.studies import TimelineEntry, current_review, timeline
 
-AI_ASSISTED = "AI-assisted; not a diagnosis by itself"
-WITHOUT_AI = "Read without AI assistance"
+AI_ASSISTED = gettext_lazy("AI-assisted; not a diagnosis by itself")
+WITHOUT_AI = gettext_lazy("Read without AI assistance")
 
-SEEN = "A network gave a second opinion, which the reader had on screen. It is no diagnosis by itself."
-NOT_SEEN = "The reader had no second opinion of a network on screen."
-LEFT_OUT = (
+SEEN = gettext_lazy(
+    "A network gave a second opinion, which the reader had on screen. It is no diagnosis by itself."
+)
+NOT_SEEN = gettext_lazy("The reader had no second opinion of a network on screen.")
+LEFT_OUT = gettext_lazy(
     "What a network said about this case, if anything, is left out: you have not read the case yourself yet."
 )
-TOO_LONG = "Earlier entries are left out here; the portal shows all."
+TOO_LONG = gettext_lazy("Earlier entries are left out here; the portal shows all.")
 
 PICTURE_SIDE = 1400
 """Pixels of the longer side: sharp on paper at the size in which it is printed, and a tenth of the original's bytes."""
 TIMELINE_ENTRIES = 40
 
 
-# A report on paper goes to people who chose no language here, and is the same for whoever prints it.
-@translation.override(settings.LANGUAGE_CODE)
 def report_document(version: Version, versions: Sequence[Version], *, viewer: User) -> pdf.ReportDocument:
     """``version`` of a report on paper; ``versions`` are all that ``viewer`` may see of it, oldest first.
 
-    Raises ``FileNotFoundError`` when a picture is missing from the storage.
+    In the hospital's language: a sheet goes to people who chose none here, and is the same for whoever prints it. Raises
+    ``FileNotFoundError`` when a picture is missing from the storage.
     """
+    with override(version.review.study.site.language):
+        return _document(version, versions, viewer)
+
+
+def _document(version: Version, versions: Sequence[Version], viewer: User) -> pdf.ReportDocument:
     review = version.review
     study = review.study
     zone = study.site.tzinfo
@@ -56,10 +63,11 @@ def report_document(version: Version, versions: Sequence[Version], *, viewer: Us
     until = [other for other in versions if other.number <= version.number]
     letterhead = ReportLetterhead.objects.filter(site=study.site).first()
     return pdf.ReportDocument(
+        language=study.site.language,
         site=study.site.name,
         address=letterhead.address.splitlines() if letterhead else [],
         logo=list(letterhead.logo_png or b"") if letterhead else [],
-        status=version.status,
+        status=str(version.status),
         notices=_notices(version, versions, zone),
         patient=_patient(study, zone),
         study=_study(study, zone),
@@ -68,14 +76,14 @@ def report_document(version: Version, versions: Sequence[Version], *, viewer: Us
         sections=_sections(review, until, zone),
         reading=_reading(version),
         opinions=seen,
-        opinion_sentence=(SEEN if seen else NOT_SEEN) if version.tells_opinion else LEFT_OUT,
+        opinion_sentence=str((SEEN if seen else NOT_SEEN) if version.tells_opinion else LEFT_OUT),
         limits=_limits(review) if seen else [],
         timeline=_timeline(review, viewer, zone),
         versions=[_version(other, zone) for other in until],
         signature=_signature(review, zone),
-        footer=WITHOUT_AI if version.tells_opinion and not seen else AI_ASSISTED,
+        footer=str(WITHOUT_AI if version.tells_opinion and not seen else AI_ASSISTED),
         identity=f"{study.patient.display_name} · {study.patient.mrn}",
-        made=f"Printed {_moment(timezone.now(), zone)}",
+        made=_("Printed %(moment)s") % {"moment": _moment(timezone.now(), zone)},
     )
 
 
@@ -89,35 +97,41 @@ def _notices(version: Version, versions: Sequence[Version], zone: dt.tzinfo) -> 
     study, newest = version.review.study, versions[-1]
     if not version.is_current:
         notices.append(
-            f"This is version {version.number} of {newest.number}. The newest was signed on "
-            f"{_moment(newest.review.signed_at, zone)}."
+            _("This is version %(number)s of %(newest)s. The newest was signed on %(moment)s.")
+            % {
+                "number": version.number,
+                "newest": newest.number,
+                "moment": _moment(newest.review.signed_at, zone),
+            }
         )
     if any(image.created_at > version.review.signed_at for image in study.images.all()):
         notices.append(
-            "Images were added to this study after this version was signed. They are not part of it."
+            _("Images were added to this study after this version was signed. They are not part of it.")
         )
     return notices
 
 
 def _patient(study: Study, zone: dt.tzinfo) -> list[pdf.Fact]:
     patient = study.patient
-    born = date_format(patient.birth_date, "j M Y") if patient.birth_date else "not recorded"
+    born = date_format(patient.birth_date, "j M Y") if patient.birth_date else _("not recorded")
     age = patient.age_on(timezone.localdate(study.time, zone))
     return [
-        pdf.Fact("Name", patient.display_name),
-        pdf.Fact("Record number", patient.mrn),
-        pdf.Fact("Born", f"{born} ({age} y)" if age is not None else born),
-        pdf.Fact("Sex", patient.get_sex_display() or "not recorded"),
+        pdf.Fact(_("Name"), patient.display_name),
+        pdf.Fact(_("Record number"), patient.mrn),
+        pdf.Fact(
+            _("Born"), _("%(born)s (%(age)s y)") % {"born": born, "age": age} if age is not None else born
+        ),
+        pdf.Fact(_("Sex"), patient.get_sex_display() or _("not recorded")),
     ]
 
 
 def _study(study: Study, zone: dt.tzinfo) -> list[pdf.Fact]:
-    taken = "Taken" if study.performed_at else "Uploaded"
+    taken = _("Taken") if study.performed_at else _("Uploaded")
     facts = [pdf.Fact(taken, f"{_moment(study.time, zone)} ({study.site.time_zone})")]
     if study.accession_number:
-        facts.append(pdf.Fact("Accession", study.accession_number))
+        facts.append(pdf.Fact(_("Accession"), study.accession_number))
     if study.study_description:
-        facts.append(pdf.Fact("Description", study.study_description))
+        facts.append(pdf.Fact(_("Description"), study.study_description))
     return facts
 
 
@@ -128,7 +142,9 @@ def _images(review: Review) -> list[tuple[int, Image]]:
 
 
 def _name(number: int, image: Image) -> str:
-    return ", ".join(part for part in (f"Image {number}", image.view_position) if part)
+    return ", ".join(
+        part for part in (_("Image %(number)s") % {"number": number}, image.view_position) if part
+    )
 
 
 def _picture(number: int, image: Image) -> pdf.Picture:
@@ -147,25 +163,28 @@ def _sections(review: Review, until: Sequence[Version], zone: dt.tzinfo) -> list
         if getattr(review, section)
     ]
     if review.note:
-        sections.append(pdf.Section("Note", pdf.Paragraph.all_of(review.note)))
+        sections.append(pdf.Section(_("Note"), pdf.Paragraph.all_of(review.note)))
     for added in addenda_of(until):
-        title = f"Addendum by {added.reader.display_name}, {_moment(added.signed_at, zone)}"
+        title = _("Addendum by %(person)s, %(moment)s") % {
+            "person": added.reader.display_name,
+            "moment": _moment(added.signed_at, zone),
+        }
         sections.append(pdf.Section(title, pdf.Paragraph.all_of(added.addendum)))
     return sections
 
 
 def _reading(version: Version) -> list[pdf.Fact]:
     review = version.review
-    facts = [pdf.Fact("Label", review.label_display)]
+    facts = [pdf.Fact(_("Label"), review.label_display)]
     if not version.tells_opinion:
         return facts
     if first := review.first_read:
         facts.append(
-            pdf.Fact("Own read first", f"{first.label_display} ({first.get_confidence_display().lower()})")
+            pdf.Fact(_("Own read first"), f"{first.label_display} ({first.get_confidence_display().lower()})")
         )
-    facts.append(pdf.Fact("Decision", review.get_decision_display()))
+    facts.append(pdf.Fact(_("Decision"), review.get_decision_display()))
     if review.reason:
-        facts.append(pdf.Fact("Why", review.get_reason_display()))
+        facts.append(pdf.Fact(_("Why"), review.get_reason_display()))
     return facts
 
 
@@ -181,9 +200,12 @@ def _seen(review: Review) -> list[pdf.Opinion]:
     names = {image.pk: _name(number, image) for number, image in _images(review)}
     return [
         pdf.Opinion(
-            image=names.get(prediction.image_id, "Image"),
+            image=names.get(prediction.image_id, _("Image")),
             said=prediction.opinion_display,
-            scores=", ".join(f"{display} {value:.2f}" for _, display, value in prediction.scores),
+            scores=", ".join(
+                f"{display} {number_format(round(value, 2), 2)}"
+                for _code, display, value in prediction.scores
+            ),
             model=seen["model_version"],
         )
         for seen in review.seen_predictions
@@ -211,14 +233,14 @@ def _timeline(review: Review, viewer: User, zone: dt.tzinfo) -> list[pdf.Moment]
         )
         for entry in entries
     ]
-    left_out = [pdf.Moment("", "", TOO_LONG)] if len(moments) > TIMELINE_ENTRIES else []
+    left_out = [pdf.Moment("", "", str(TOO_LONG))] if len(moments) > TIMELINE_ENTRIES else []
     return left_out + moments[-TIMELINE_ENTRIES:]
 
 
 def _day(entry: TimelineEntry, notes: Sequence[SymptomNote], zone: dt.tzinfo) -> str:
     day = timezone.localdate(entry.at, zone)
     onset = onset_before(notes, day)
-    return f"day {(day - onset).days}" if onset else ""
+    return _("day %(number)s") % {"number": (day - onset).days} if onset else ""
 
 
 def _recorded_at(record: Any) -> dt.datetime:
@@ -229,8 +251,12 @@ def _what(entry: TimelineEntry, current: Study, *, is_hidden: bool) -> str:
     match entry.record:
         case LabResult() as result:
             parts = [
-                f"PCR, {result.get_specimen_display().lower()}: {result.get_result_display().lower()}",
-                f"Ct {result.ct_value}" if result.ct_value is not None else "",
+                _("PCR, %(specimen)s: %(result)s")
+                % {
+                    "specimen": result.get_specimen_display().lower(),
+                    "result": result.get_result_display().lower(),
+                },
+                f"Ct {number_format(result.ct_value)}" if result.ct_value is not None else "",
                 result.laboratory,
             ]
         case SymptomNote() as note:
@@ -247,24 +273,26 @@ def _symptoms(note: SymptomNote) -> list[str]:
         f"{one.get_code_display()} ({one.get_severity_display().lower()})" for one in note.symptoms.all()
     ]
     return [
-        "Symptoms: " + (", ".join(coded) or "none coded"),
-        f"first on {date_format(note.onset_date, 'j M Y')}" if note.onset_date else "",
-        f"{note.temperature_c} °C" if note.temperature_c is not None else "",
+        _("Symptoms: %(symptoms)s") % {"symptoms": ", ".join(coded) or _("none coded")},
+        _("first on %(day)s") % {"day": date_format(note.onset_date, "j M Y")} if note.onset_date else "",
+        f"{number_format(note.temperature_c)} °C" if note.temperature_c is not None else "",
         f"SpO₂ {note.spo2_percent} %" if note.spo2_percent is not None else "",
         note.get_exposure_display().lower() if note.exposure else "",
-        f"vaccination: {note.get_vaccination_display().lower()}" if note.vaccination else "",
+        _("vaccination: %(vaccination)s") % {"vaccination": note.get_vaccination_display().lower()}
+        if note.vaccination
+        else "",
         " ".join(note.text.split()),
     ]
 
 
 def _read(study: Study, current: Study, *, is_hidden: bool) -> str:
     if study.pk == current.pk:
-        return "Chest X-ray of this report"
-    name = study.study_description or "Chest X-ray"
+        return _("Chest X-ray of this report")
+    name = study.study_description or _("Chest X-ray")
     if is_hidden:
         return name
     review = current_review(study)
-    return f"{name}: {review.label_display}" if review else f"{name}: not read yet"
+    return f"{name}: {review.label_display}" if review else _("%(study)s: not read yet") % {"study": name}
 
 
 def _version(version: Version, zone: dt.tzinfo) -> pdf.Version:
@@ -281,7 +309,9 @@ def _version(version: Version, zone: dt.tzinfo) -> pdf.Version:
 def _signature(review: Review, zone: dt.tzinfo) -> str:
     local = timezone.localtime(review.signed_at, zone)
     offset = local.strftime("%z")
-    return (
-        f"Signed by {review.reader.display_name} on {date_format(local, 'j M Y')} at {local:%H:%M:%S} "
-        f"({review.study.site.time_zone}, UTC{offset[:3]}:{offset[3:]})"
-    )
+    return _("Signed by %(person)s on %(day)s at %(time)s (%(zone)s)") % {
+        "person": review.reader.display_name,
+        "day": date_format(local, "j M Y"),
+        "time": f"{local:%H:%M:%S}",
+        "zone": f"{review.study.site.time_zone}, UTC{offset[:3]}:{offset[3:]}",
+    }

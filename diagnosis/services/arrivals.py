@@ -10,10 +10,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from diagnosis import policies
 from diagnosis.errors import NotPossible, PatientDiffers, StudyOfOtherPatient
 from diagnosis.models import HeldReason, Image, ImageKind, Patient, ReceivedFile, Study, User
+from diagnosis.sentences import Sentence
 from diagnosis.services.patients import PatientIdentity, patient_differences, patient_identify_or_create
 from diagnosis.services.studies import (
     SAME_BYTES,
@@ -71,8 +73,13 @@ def require_same_patient(known: Receipt, described: Described) -> None:
         return
     if image.study.patient.mrn != said.mrn.strip():
         raise StoredForOtherPatient(
-            "This picture is stored already, for another patient. Nothing was changed. Check whose it is: if the first was "
-            "wrong, ask an administrator."
+            Sentence(
+                gettext_noop(
+                    "This picture is stored already, for another patient. Nothing was changed. Check whose it is: if "
+                    "the first was "
+                    "wrong, ask an administrator."
+                )
+            )
         )
 
 
@@ -103,7 +110,12 @@ def file_take_in(
     if identity is None:
         if received.kind != ImageKind.DICOM:
             raise PatientNotNamed(
-                "The file does not say whose image it is. Send the patient with it: the record number, or an existing patient."
+                Sentence(
+                    gettext_noop(
+                        "The file does not say whose image it is. Send the patient with it: the record number, or an "
+                        "existing patient."
+                    )
+                )
             )
         return _hold(actor, received, HeldReason.PATIENT_NOT_NAMED)
     # PS3.5 B.2: a UID derived from a UUID.

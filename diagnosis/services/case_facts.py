@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from diagnosis.models import LabResult, Review, ReviewKind, Study
+from collections.abc import Mapping, Sequence
+
+from django.utils.translation import gettext_noop
+
+from diagnosis.models import LabResult, Prediction, Review, ReviewKind, Study
 from diagnosis.selectors.cases import day_of_illness
 from diagnosis.selectors.studies import current_review, second_opinion, studies_with_opinion
+from diagnosis.sentences import Sentence
 from diagnosis.services.case_rules import COVID, Facts
 
 
@@ -28,19 +33,29 @@ def facts_of(study: Study, review: Review, pcr: LabResult | None) -> Facts:
     said = [] if opinion.is_pending else [p for p in opinion.predictions if p.is_done]
     names = opinion.possible if said else {}
     covid = [p.probabilities[COVID] for p in said if COVID in p.probabilities]
-    words = " or ".join(names.values())
-    if len(names) == 1:
-        code = next(iter(names))
-        scores = [p.probabilities[code] for p in said if code in p.probabilities]
-        words = f"{words} {max(scores):.2f}" if scores else words
-    elif names:
-        words = f"unsure, {words}"
     return Facts(
         reader=review.label,
         reader_name=review.label_display,
         ai=tuple(names),
-        ai_words=words,
+        ai_words=_ai_words(names, said).kept(),
         ai_covid=max(covid, default=None),
         pcr=pcr.result if pcr else "",
         day=day_of_illness(study),
     )
+
+
+def _ai_words(names: Mapping[str, str], said: Sequence[Prediction]) -> Sentence:
+    """“COVID-19 0.81”, “unsure, COVID-19 or Normal”."""
+    if not names:
+        return Sentence("")
+    words = _either([Sentence(name) for name in names.values()])
+    if len(names) > 1:
+        return Sentence(gettext_noop("unsure, {labels}"), labels=words)
+    [code] = names
+    scores = [p.probabilities[code] for p in said if code in p.probabilities]
+    return Sentence("{label} {score}", label=words, score=max(scores)) if scores else words
+
+
+def _either(names: Sequence[Sentence]) -> Sentence:
+    first, *others = names
+    return Sentence(gettext_noop("{one} or {other}"), one=first, other=_either(others)) if others else first

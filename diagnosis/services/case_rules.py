@@ -10,14 +10,18 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
 from diagnosis.models import CaseRules, DiscrepancyVerdict, PcrResult, SecondReadCauseKind
+from diagnosis.sentences import Sentence
 
 COVID = "covid19"
 NORMAL = "normal"
 #: What a reader signs of an image that shows too little: it claims nothing that could be contradicted.
 NOT_A_READING = "non_diagnostic"
 
-SECOND_READER = "second reader"
+SECOND_READER = gettext_noop("second reader")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Facts:
     """What is known of one signed read.
 
     ``reader`` is the signed label's code. ``ai`` are the codes that the network names (several: it is unsure, or the images
-    differ), ``ai_covid`` its highest COVID-19 score, 0..1. ``day`` counts from the first symptoms (day 0) to the X-ray.
+    differ), ``ai_words`` the same as a ``Sentence`` is kept, ``ai_covid`` its highest COVID-19 score, 0..1. ``day`` counts from the first symptoms (day 0) to the X-ray.
     """
 
     reader: str
@@ -76,20 +80,20 @@ class Rule:
         """“PCR negative, AI COVID-19 0.81, day 9: second reader”."""
         parts = []
         if self.kind != SecondReadCauseKind.READER_AI:
-            parts.append(_PCR_WORDS[PcrResult(facts.pcr)])
+            parts.append(_(_PCR_WORDS[PcrResult(facts.pcr)]))
         if self.tells_ai:
-            parts.append(f"AI {facts.ai_words}")
+            parts.append(_("AI %(words)s") % {"words": Sentence.from_kept(facts.ai_words)})
         if self.tells_reader:
-            parts.append(f"reader {facts.reader_name}")
+            parts.append(_("reader %(label)s") % {"label": facts.reader_name})
         if facts.day is not None and self.kind != SecondReadCauseKind.READER_AI:
-            parts.append(f"day {facts.day}")
-        return f"{', '.join(parts)}: {self.leads_to}"
+            parts.append(_("day %(number)s") % {"number": facts.day})
+        return f"{', '.join(parts)}: {_(self.leads_to)}"
 
 
 _PCR_WORDS = {
-    PcrResult.DETECTED: "PCR positive",
-    PcrResult.NOT_DETECTED: "PCR negative",
-    PcrResult.INDETERMINATE: "PCR indeterminate",
+    PcrResult.DETECTED: gettext_noop("PCR positive"),
+    PcrResult.NOT_DETECTED: gettext_noop("PCR negative"),
+    PcrResult.INDETERMINATE: gettext_noop("PCR indeterminate"),
 }
 
 
@@ -199,7 +203,7 @@ RULES: tuple[Rule, ...] = (
         "pcr_positive_reader_normal_early",
         SecondReadCauseKind.READER_PCR,
         _pcr_positive_reader_normal_early,
-        "expected, X-rays are often normal so early",
+        gettext_noop("expected, X-rays are often normal so early"),
         _EARLY_FILMS,
         DiscrepancyVerdict.AGREES,
     ),
@@ -207,7 +211,7 @@ RULES: tuple[Rule, ...] = (
         "pcr_indeterminate",
         SecondReadCauseKind.READER_PCR,
         _pcr_indeterminate,
-        "settles nothing, repeat the PCR where it matters",
+        gettext_noop("settles nothing, repeat the PCR where it matters"),
         _OWN,
         DiscrepancyVerdict.INCONCLUSIVE,
     ),
@@ -215,7 +219,7 @@ RULES: tuple[Rule, ...] = (
         "pcr_of_no_reading",
         SecondReadCauseKind.READER_PCR,
         _pcr_of_no_reading,
-        "the read settles nothing, repeat the X-ray where it matters",
+        gettext_noop("the read settles nothing, repeat the X-ray where it matters"),
         _OWN,
         DiscrepancyVerdict.INCONCLUSIVE,
     ),
@@ -223,7 +227,7 @@ RULES: tuple[Rule, ...] = (
         "pcr_agrees",
         SecondReadCauseKind.READER_PCR,
         _pcr_agrees,
-        "nothing to do",
+        gettext_noop("nothing to do"),
         _OWN,
         DiscrepancyVerdict.AGREES,
     ),

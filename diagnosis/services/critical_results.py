@@ -14,6 +14,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop, override
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -30,14 +31,15 @@ from diagnosis.models import (
     User,
 )
 from diagnosis.selectors.critical_results import critical_findings, people_to_tell
+from diagnosis.sentences import Sentence
 from diagnosis.services.audit import audit_record
 from diagnosis.services.case_transitions import CriticalEvent, critical_next
 from diagnosis.services.outbox import message_enqueue
 
 logger = logging.getLogger(__name__)
 
-NO_ADDRESS = "This person has no mail address in the portal. Tell them by phone."
-NOT_SENT = "The mail could not be sent. It is tried again; tell this person by phone."
+NO_ADDRESS = Sentence(gettext_noop("This person has no mail address in the portal. Tell them by phone."))
+NOT_SENT = Sentence(gettext_noop("The mail could not be sent. It is tried again; tell this person by phone."))
 _SENDING = dt.timedelta(minutes=1)
 """Longer than a mail server may take (EMAIL_TIMEOUT), so that no two workers send the same mail."""
 
@@ -74,7 +76,7 @@ def critical_flag(
     except IntegrityError:
         raise Conflict(
             _("“%(finding)s” is flagged for this study already and not acknowledged yet. Nothing was added.")
-            % {"finding": findings[finding]}
+            % {"finding": _(findings[finding])}
         ) from None
     _audit(actor, AuditAction.CRITICAL_FLAGGED, critical_result, finding=finding)
     _escalate(actor, critical_result)
@@ -100,13 +102,13 @@ def critical_tell(
     errors: dict[str, str] = {}
     told_at = told_at or timezone.now()
     if told_at > timezone.now():
-        errors["told_at"] = "This time lies in the future. Enter when it really happened."
+        errors["told_at"] = _("This time lies in the future. Enter when it really happened.")
     elif told_at < critical_result.found_at:
-        errors["told_at"] = "Nobody can be told before it was found. Check both times."
+        errors["told_at"] = _("Nobody can be told before it was found. Check both times.")
     if not told_to.strip():
-        errors["told_to"] = "Enter who was told."
+        errors["told_to"] = _("Enter who was told.")
     if method not in CommunicationMethod.values:
-        errors["method"] = "Choose how."
+        errors["method"] = _("Choose how.")
     if errors:
         raise ValidationError(errors)
     communication = CriticalCommunication(
@@ -206,7 +208,9 @@ def critical_mail_send(*, escalation_id: int) -> bool:
     ).update(claimed_until=now + _SENDING)
     if not claimed:
         return False
-    escalation = CriticalEscalation.objects.select_related("critical_result", "contact").get(pk=escalation_id)
+    escalation = CriticalEscalation.objects.select_related("critical_result__study__site", "contact").get(
+        pk=escalation_id
+    )
     if not escalation.critical_result.is_open or not escalation.contact.email:
         return False
     try:
@@ -227,16 +231,19 @@ def critical_mail_send(*, escalation_id: int) -> bool:
 def _mail(escalation: CriticalEscalation) -> EmailMessage:
     critical_result = escalation.critical_result
     address = f"{settings.CXR_PUBLIC_URL}{reverse('web:critical_result', args=[critical_result.pk])}"
-    return EmailMessage(
-        subject=f"Critical result {critical_result.reference}: please acknowledge",
-        body=(
-            f"A critical result waits for you: {critical_result.reference}.\n\n"
-            f"Open it, act on it and acknowledge it:\n{address}\n\n"
-            "Until somebody does, the portal tells the next person of your hospital's list. This mail holds no data of the "
-            "patient on purpose.\n"
-        ),
-        to=[escalation.contact.email],
-    )
+    said = {"reference": critical_result.reference, "address": address}
+    with override(escalation.contact.language or critical_result.study.site.language):
+        return EmailMessage(
+            subject=_("Critical result %(reference)s: please acknowledge") % said,
+            body=_(
+                "A critical result waits for you: %(reference)s.\n\n"
+                "Open it, act on it and acknowledge it:\n%(address)s\n\n"
+                "Until somebody does, the portal tells the next person of your hospital's list. This mail holds no data of the "
+                "patient on purpose.\n"
+            )
+            % said,
+            to=[escalation.contact.email],
+        )
 
 
 def _escalate(actor: User, critical_result: CriticalResult) -> int:

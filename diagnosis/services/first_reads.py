@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -60,7 +60,10 @@ def first_read_lock(
     """
     study, reading = _locked(actor, study)
     if reading.is_closed:
-        raise _signed_already(study, "Your read was not locked")
+        raise _signed_already(
+            study,
+            gettext_noop("%(person)s signed this study first. Your read was not locked: reload the page."),
+        )
     claim_require_free(actor=actor, study=study)
     if not reading.reads_first:
         raise NotPossible(NOT_READ_FIRST)
@@ -133,7 +136,12 @@ def opinion_reveal(*, actor: User, study: Study) -> OpinionReveal:
     if reading.reveal is not None:
         return reading.reveal
     if reading.is_closed:
-        raise _signed_already(study, "Nothing is hidden from you any more")
+        raise _signed_already(
+            study,
+            gettext_noop(
+                "%(person)s signed this study first. Nothing is hidden from you any more: reload the page."
+            ),
+        )
     if reading.first_read is None:
         raise NotPossible(LOCK_FIRST if reading.reads_first else NOT_READ_FIRST)
     opinion = whole_opinion(study)
@@ -177,17 +185,21 @@ def _reveal(actor: User, study: Study, first_read: FirstRead, opinion: SecondOpi
     return reveal
 
 
-def _signed_already(study: Study, consequence: str) -> Conflict:
+def _signed_already(study: Study, sentence: str) -> Conflict:
     review = current_review(study)
-    who = review.reader.display_name if review else "Somebody"
-    return Conflict(f"{who} signed this study first. {consequence}: reload the page.")
+    who = review.reader.display_name if review else _("Somebody")
+    return Conflict(_(sentence) % {"person": who})
 
 
 def _locked_already(first_read: FirstRead | None) -> Conflict:
-    what = (
-        f" ({first_read.label_display}, {first_read.get_confidence_display().lower()})" if first_read else ""
+    if first_read is None:
+        return Conflict(_("You locked your read of these images already. Reload the page to go on."))
+    return Conflict(
+        _(
+            "You locked your read of these images already (%(label)s, %(confidence)s). Reload the page to go on."
+        )
+        % {"label": first_read.label_display, "confidence": first_read.get_confidence_display().lower()}
     )
-    return Conflict(f"You locked your read of these images already{what}. Reload the page to go on.")
 
 
 def _opened_at(actor: User, study: Study) -> dt.datetime | None:

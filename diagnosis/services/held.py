@@ -72,7 +72,9 @@ def image_of_held(*, site: Site, sha256: str) -> Image | None:
 def held_file_open(*, actor: User, held: HeldFile) -> None:
     """Put on record that ``actor`` looked at this file and at what it contradicts. Raises ``PermissionDenied``."""
     if not policies.may_audit(actor, held.site):
-        raise PermissionDenied(f"Only an administrator of {held.site} may look at its held files.")
+        raise PermissionDenied(
+            _("Only an administrator of %(site)s may look at its held files.") % {"site": held.site}
+        )
     audit_record(
         actor=actor,
         action=AuditAction.HELD_FILE_VIEWED,
@@ -114,8 +116,11 @@ def held_file_assign(*, actor: User, held: HeldFile, mrn: str) -> Image:
             patient = patient_add(actor=actor, site=held.site, identity=said)
         except ValidationError as error:
             raise NotPossible(
-                f"No patient can be made of what the file says: {' '.join(error.messages)} Create the patient first, then name "
-                "the record number here."
+                _(
+                    "No patient can be made of what the file says: %(problems)s Create the patient first, then name the "
+                    "record number here."
+                )
+                % {"problems": " ".join(error.messages)}
             ) from error
     return _store(actor, held, patient, HeldResolution.OTHER_PATIENT)
 
@@ -140,8 +145,8 @@ def _locked(actor: User, held: HeldFile) -> HeldFile:
     )
     if not locked.is_open:
         raise Conflict(
-            f"{locked.resolved_by} decided about this file before: {locked.get_resolution_display().lower()}. "
-            "Nothing was changed now."
+            _("%(person)s decided about this file before: %(decision)s. Nothing was changed now.")
+            % {"person": locked.resolved_by, "decision": locked.get_resolution_display().lower()}
         )
     return locked
 
@@ -149,12 +154,13 @@ def _locked(actor: User, held: HeldFile) -> HeldFile:
 def _store(actor: User, held: HeldFile, patient: Patient, resolution: HeldResolution) -> Image:
     if not held.can_be_stored:
         raise NotPossible(
-            "This file cannot be stored: "
-            + (
-                "the same picture is stored already, and one picture is never kept as two patients'. Discard it; if the stored "
-                "one is somebody else's, it is that one that has to be corrected."
-                if held.image_id
-                else "it could not be read. Discard it, and ask the sender for a new export."
+            _(
+                "This file cannot be stored: the same picture is stored already, and one picture is never kept as two patients'. "
+                "Discard it; if the stored one is somebody else's, it is that one that has to be corrected."
+            )
+            if held.image_id
+            else _(
+                "This file cannot be stored: it could not be read. Discard it, and ask the sender for a new export."
             )
         )
     uid = "" if held.needs_new_uid else held.header.get("sop_instance_uid", "")
@@ -188,8 +194,11 @@ def _copy_with_new_uid(held: HeldFile) -> Iterator[ReceivedFile]:
     except Exception as error:
         logger.warning("No copy of a held file could be made: %s", type(error).__name__)
         raise NotPossible(
-            "No copy of this file with a SOP Instance UID of its own could be made. Discard it, and ask the sender to send the "
-            "image again under a new one."
+            _(
+                "No copy of this file with a SOP Instance UID of its own could be made. Discard it, and ask the sender "
+                "to send the "
+                "image again under a new one."
+            )
         ) from error
     digest = hashlib.sha256(copy).hexdigest()
     name = default_storage.save(f"originals/{digest}-{uuid.uuid4().hex}", ContentFile(copy))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from diagnosis import policies
 from diagnosis.models import (
@@ -46,7 +47,9 @@ def record_inspect(*, actor: User, record: ClinicalRecord) -> None:
     """Put on record that ``actor`` opened ``record`` in the admin. Raises ``PermissionDenied``."""
     site, patient, action = _belongs_to(record)
     if not policies.may_audit(actor, site):
-        raise PermissionDenied(f"Only an administrator of {site} may inspect its records.")
+        raise PermissionDenied(
+            _("Only an administrator of %(site)s may inspect its records.") % {"site": site}
+        )
     audit_record(
         actor=actor, action=action, site=site, patient=patient, target=record, details={"opened_in": "admin"}
     )

@@ -12,6 +12,8 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from diagnosis import policies
 from diagnosis.errors import NotPossible, PersonError
@@ -19,6 +21,7 @@ from diagnosis.intake.spool import Spool
 from diagnosis.intake.unattended import receive_unattended
 from diagnosis.models import AuditAction, PacsPeer, PacsRetrieval, RetrievalStatus, Road, User
 from diagnosis.pacs.archive import FoundStudy, StudyQuery, archive_of
+from diagnosis.sentences import Sentence, Words
 from diagnosis.services.audit import audit_record
 from diagnosis.services.outbox import message_enqueue
 from diagnosis.services.searches import query_normalise
@@ -31,16 +34,25 @@ TIME_LIMIT_SECONDS = 1800
 """For one study. A worker that takes longer is taken for lost."""
 STALE_AFTER = dt.timedelta(minutes=5)
 
-NOTHING_ASKED = (
-    "Enter at least one of record number, name, accession number and date: an archive holds too much."
+NOTHING_ASKED = Sentence(
+    gettext_noop(
+        "Enter at least one of record number, name, accession number and date: an archive holds too much."
+    )
 )
-NOT_ASKED = (
-    "This archive is not asked for studies at the moment. Choose another one, or ask an administrator."
+NOT_ASKED = Sentence(
+    gettext_noop(
+        "This archive is not asked for studies at the moment. Choose another one, or ask an administrator."
+    )
 )
-NO_OBJECT = "The archive sent no object of this study. It may have been moved or deleted there."
-STOPPED = (
-    f"Fetching the study stopped {MAX_ATTEMPTS} times without finishing. What had arrived is stored. Fetch it again, and if that "
-    "fails tell an administrator."
+NO_OBJECT = Sentence(
+    gettext_noop("The archive sent no object of this study. It may have been moved or deleted there.")
+)
+STOPPED = Sentence(
+    gettext_noop(
+        "Fetching the study stopped {count} times without finishing. What had arrived is stored. "
+        "Fetch it again, and if that fails tell an administrator."
+    ),
+    count=MAX_ATTEMPTS,
 )
 
 
@@ -51,7 +63,10 @@ def pacs_peer_save(*, actor: User, peer: PacsPeer, changed: Sequence[str]) -> Pa
     if not policies.may(peer.account, policies.Act.UPLOAD, peer.site):
         raise ValidationError(
             {
-                "account": f"This account may not upload images at {peer.site}. Give it the role of a doctor there first."
+                "account": _(
+                    "This account may not upload images at %(site)s. Give it the role of a doctor there first."
+                )
+                % {"site": peer.site}
             }
         )
     is_new = peer._state.adding
@@ -145,7 +160,7 @@ def pacs_retrieval_run(*, retrieval_id: str) -> None:
         policies.require(actor, policies.Act.UPLOAD, peer.site)
         sent = archive_of(peer).retrieve(retrieval.study_instance_uid, take)
     except (PersonError, PermissionDenied) as error:
-        _finish(retrieval, RetrievalStatus.FAILED, outcomes, str(error))
+        _finish(retrieval, RetrievalStatus.FAILED, outcomes, Sentence.of(error))
     except Exception:
         error_id = uuid.uuid4().hex[:8]
         logger.exception("A retrieval failed.", extra={"error_id": error_id, "retrieval": retrieval_id})
@@ -153,8 +168,13 @@ def pacs_retrieval_run(*, retrieval_id: str) -> None:
             retrieval,
             RetrievalStatus.FAILED,
             outcomes,
-            "The study could not be fetched for a technical reason. Fetch it again, and if that fails tell an administrator the "
-            f"error number {error_id}.",
+            Sentence(
+                gettext_noop(
+                    "The study could not be fetched for a technical reason. Fetch it again, and if that fails tell "
+                    "an administrator the error number {error_id}."
+                ),
+                error_id=error_id,
+            ),
         )
     else:
         if not outcomes and sent:
@@ -166,7 +186,11 @@ def pacs_retrieval_run(*, retrieval_id: str) -> None:
                 retrieval,
                 RetrievalStatus.FAILED,
                 outcomes,
-                "No object of this study could be stored. The records of refused files say why; tell an administrator.",
+                Sentence(
+                    gettext_noop(
+                        "No object of this study could be stored. The records of refused files say why; tell an administrator."
+                    )
+                ),
             )
         else:
             _finish(retrieval, RetrievalStatus.DONE, outcomes, "")
@@ -208,7 +232,7 @@ def _claim(retrieval_id: str) -> PacsRetrieval | None:
     return PacsRetrieval.objects.select_related("peer__site", "requested_by").get(pk=retrieval_id)
 
 
-def _finish(retrieval: PacsRetrieval, status: RetrievalStatus, outcomes: Counter[str], reason: str) -> None:
+def _finish(retrieval: PacsRetrieval, status: RetrievalStatus, outcomes: Counter[str], reason: Words) -> None:
     """Close the attempt that ``retrieval`` was claimed for; nothing happens when another attempt took over meanwhile."""
     PacsRetrieval.objects.filter(
         pk=retrieval.pk,
@@ -217,7 +241,7 @@ def _finish(retrieval: PacsRetrieval, status: RetrievalStatus, outcomes: Counter
     ).update(
         status=status,
         outcomes=dict(outcomes),
-        reason=reason[:500],
+        reason=reason,
         lease_until=None,
         finished_at=timezone.now(),
     )

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from diagnosis import policies
 from diagnosis.errors import PatientDiffers
 from diagnosis.models import AuditAction, Patient, Site, User
+from diagnosis.sentences import Sentence
 from diagnosis.services.audit import audit_record
 
 
@@ -59,7 +61,7 @@ def _new_patient(*, site: Site, mrn: str, person_name: str, birth_date: dt.date 
     patient = Patient(
         site=site, mrn=mrn.strip(), person_name=person_name.strip(), birth_date=birth_date, sex=sex
     )
-    patient.full_clean(validate_unique=False, validate_constraints=False)
+    patient.full_clean(exclude=["site"], validate_unique=False, validate_constraints=False)
     return patient
 
 
@@ -110,10 +112,15 @@ def patient_identify(
         return None
     differences = patient_differences(patient, identity.as_header())
     if differences and not differences_accepted:
-        fields = " and ".join(difference.field.lower() for difference in differences)
         raise PatientDiffers(
-            f"A patient with the record number {patient.mrn} exists already, with another {fields}. Compare both, and accept "
-            "the differences if they are the same person, or correct the record number."
+            Sentence(
+                gettext_noop(
+                    "A patient with the record number {mrn} exists already, with another {fields}. Compare both, and accept the "
+                    "differences if they are the same person, or correct the record number."
+                ),
+                mrn=patient.mrn,
+                fields=_enumerated([_IN_A_SENTENCE[difference.field] for difference in differences]),
+            )
         )
     return patient
 
@@ -148,9 +155,25 @@ def patient_open(*, actor: User, patient: Patient) -> Patient:
     return patient
 
 
+#: As they stand in the middle of a sentence.
+_IN_A_SENTENCE = {
+    "Record number": gettext_noop("record number"),
+    "Name": gettext_noop("name"),
+    "Birth date": gettext_noop("birth date"),
+    "Sex": gettext_noop("sex"),
+}
+
+
+def _enumerated(names: Sequence[str]) -> Sentence:
+    *before, last = [Sentence(name) for name in names]
+    for name in reversed(before):
+        last = Sentence(gettext_noop("{one} and {other}"), one=name, other=last)
+    return last
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Difference:
-    """One field in which a file and the patient's record do not say the same."""
+    """One field, by its name in English, in which a file and the patient's record do not say the same."""
 
     field: str
     in_file: str
@@ -160,10 +183,14 @@ class Difference:
 def patient_differences(patient: Patient, header: Mapping[str, Any]) -> list[Difference]:
     """What a DICOM header says about its patient that the record contradicts; what the file does not say is no difference."""
     pairs = [
-        ("Record number", str(header.get("patient_id") or ""), patient.mrn),
-        ("Name", str(header.get("patient_name") or ""), patient.person_name),
-        ("Birth date", str(header.get("patient_birth_date") or ""), str(patient.birth_date or "")),
-        ("Sex", str(header.get("patient_sex") or ""), patient.sex),
+        (gettext_noop("Record number"), str(header.get("patient_id") or ""), patient.mrn),
+        (gettext_noop("Name"), str(header.get("patient_name") or ""), patient.person_name),
+        (
+            gettext_noop("Birth date"),
+            str(header.get("patient_birth_date") or ""),
+            str(patient.birth_date or ""),
+        ),
+        (gettext_noop("Sex"), str(header.get("patient_sex") or ""), patient.sex),
     ]
     return [
         Difference(field, in_file, on_record)

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils.translation import gettext_lazy
 from PIL import Image as Picture
 from PIL import UnidentifiedImageError
 
@@ -21,8 +22,10 @@ LOGO_BOX = (800, 400)
 """Larger than a logo is ever printed."""
 LOGO_FORMATS = ("PNG", "JPEG")
 
-NO_LOGO = "This is not a PNG or JPEG picture. Choose one of these."
-TOO_LARGE = "This picture is too large for a logo. Choose one of at most 1 MB and 4 million pixels."
+NO_LOGO = gettext_lazy("This is not a PNG or JPEG picture. Choose one of these.")
+TOO_LARGE = gettext_lazy(
+    "This picture is too large for a logo. Choose one of at most 1 MB and 4 million pixels."
+)
 
 
 @transaction.atomic

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy
 
+from diagnosis.sentences import Sentence
 from diagnosis.services.studies import FileOutcome, Receipt
 from diagnosis.web.chips import Chip
 from diagnosis.web.requests import PersonRequest
@@ -39,22 +40,26 @@ def most_urgent(outcomes: Iterable[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One file as its row shows it; ``study_id`` leads to where the image is."""
+    """One file as its row shows it; ``kept_reason`` is a ``Sentence`` as it is kept; ``study_id`` leads to where the image is."""
 
     file_name: str
     outcome: str
-    reason: str
+    kept_reason: str
     study_id: str
 
     @classmethod
     def of(cls, receipt: Receipt) -> Outcome:
         study_id = str(receipt.image.study_id) if receipt.image else ""
-        return cls(receipt.file_name, receipt.outcome.value, receipt.reason, study_id)
+        return cls(receipt.file_name, receipt.outcome.value, Sentence.of(receipt.reason).kept(), study_id)
 
     @classmethod
     def of_stored(cls, receipt: Mapping[str, Any]) -> Outcome:
         """Of what ``intake.resumable`` keeps of a receipt."""
         return cls(receipt["file_name"], receipt["outcome"], receipt["reason"], receipt["study_id"])
+
+    @property
+    def reason(self) -> Sentence:
+        return Sentence.from_kept(self.kept_reason)
 
     @property
     def chip(self) -> Chip:

@@ -13,7 +13,7 @@ from ml.imaging.grey_scale import STORED_RANGE
 from ml.imaging.image import GreyImage, Limits
 from ml.imaging.jpeg import jpeg_size
 from ml.imaging.kinds import FileKind
-from ml.imaging.refusals import refusal
+from ml.imaging.refusals import gettext_noop, refusal
 
 #: Tags of TIFF 6.0, section 8.
 BITS_PER_SAMPLE, PHOTOMETRIC_INTERPRETATION = 258, 262
@@ -73,7 +73,7 @@ def read_tiff(data: bytes, limits: Limits) -> GreyImage:
         white_is_zero = image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
         mode = image.mode
         if mode.startswith(("I", "F")) and not mode.startswith("I;16"):
-            raise refusal("unsupported_samples", problem="signed, 32 bit or floating point")
+            raise refusal("unsupported_samples", problem=gettext_noop("signed, 32 bit or floating point"))
         try:
             image.load()
         except OSError:

@@ -97,7 +97,7 @@ def test_an_archive_inside_is_not_opened_however_deep_it_goes(depth):
 
 @pytest.mark.parametrize("code", sorted(SENTENCES))
 def test_what_is_not_read_of_an_archive_says_why_and_what_to_do(code):
-    reason = ArchivedFile("a", None, code).reason
+    reason = str(ArchivedFile("a", None, code).reason)
     assert reason.endswith(".")
     assert reason.count(". ") == 1
 

@@ -9,8 +9,7 @@ from PIL import Image as Picture
 
 from diagnosis.errors import NotPossible
 from diagnosis.models import AuditEvent, ReportLetterhead, Review
-from diagnosis.pdf import typesetting
-from diagnosis.pdf.document import Paragraph
+from diagnosis.pdf.document import UNPRINTABLE, Paragraph
 from diagnosis.services.report_opening import report_open, report_print
 from diagnosis.services.reports import review_addend, review_correct
 from tests.factories import (
@@ -201,7 +200,7 @@ def test_arabic_runs_leftwards_in_joined_letters_on_every_machine(doctor, study)
     assert Paragraph.all_of("\u0635\u0627\u0641 PA") == [Paragraph("\u0635\u0627\u0641 PA", rtl=True)]
     said = text_of(doctor, ReviewFactory(study=study, findings="\u0635\u0627\u0641"))
     assert "\u0635\u0627\u0641" in said
-    assert typesetting.UNPRINTABLE not in said
+    assert UNPRINTABLE not in said
 
 
 def test_a_name_in_signs_is_drawn_or_where_the_machine_has_no_font_for_it_spelt_out(doctor, study):
@@ -210,7 +209,7 @@ def test_a_name_in_signs_is_drawn_or_where_the_machine_has_no_font_for_it_spelt_
     said = text_of(doctor, ReviewFactory(study=study))
     spelt = "[U+5C71][U+7530] [U+592A][U+90CE]"
     assert "Yamada, Tarou 山田 太郎" in said or (
-        f"Yamada, Tarou {spelt}" in said and typesetting.UNPRINTABLE in said
+        f"Yamada, Tarou {spelt}" in said and UNPRINTABLE in said
     )
 
 
@@ -218,7 +217,7 @@ def test_a_sign_that_no_font_has_is_spelt_out_and_never_dropped(doctor, study):
     review = ReviewFactory(study=study, findings="Seen \U000f1234 there,\x07 and é.")
     said = text_of(doctor, review)
     assert "Seen [U+F1234] there, and é." in said
-    assert typesetting.UNPRINTABLE in said
+    assert UNPRINTABLE in said
 
 
 def test_a_picture_that_is_missing_from_the_storage_makes_no_report_without_it(doctor, signed):

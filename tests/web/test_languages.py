@@ -41,11 +41,11 @@ def collected(tmp_path_factory) -> Path:
     """The catalogues as ``make messages`` would write them now, in a folder of their own."""
     require("msgmerge")
     folder = tmp_path_factory.mktemp("languages")
-    for name in ("diagnosis", "cxr_portal", "templates", "frontend/src"):
+    for name in ("diagnosis", "cxr_portal", "templates", "frontend/src", "ml"):
         shutil.copytree(
             Path(settings.BASE_DIR, name),
             folder / name,
-            ignore=shutil.ignore_patterns("__pycache__", "migrations"),
+            ignore=shutil.ignore_patterns("__pycache__", "migrations", "zoo"),
         )
     shutil.copytree(LOCALE, folder / "locale")
     shutil.copy(Path(settings.BASE_DIR, "manage.py"), folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from diagnosis.api.fields import AwareDateTimeField, InputSerializer
@@ -84,7 +85,9 @@ class SymptomNoteCreateSerializer(InputSerializer):
         """Code → severity, as the service takes it."""
         by_code = {symptom["code"]: symptom["severity"] for symptom in symptoms}
         if len(by_code) != len(symptoms):
-            raise serializers.ValidationError("A symptom is named twice. Send each once, with one severity.")
+            raise serializers.ValidationError(
+                _("A symptom is named twice. Send each once, with one severity.")
+            )
         return by_code
 
 

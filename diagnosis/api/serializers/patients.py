@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.validators import RegexValidator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 from diagnosis.api.fields import InputSerializer, VisibleRecordField
@@ -14,7 +16,9 @@ from diagnosis.models.patient import PERSON_NAME_MAX_LENGTH
 # In a DICOM person name these part the components, the groups and the values.
 no_delimiters = RegexValidator(
     r"[\^=\\]",
-    "The characters ^, = and \\ have a meaning in DICOM names. Send a name that needs them as person_name.",
+    gettext_lazy(
+        "The characters ^, = and \\ have a meaning in DICOM names. Send a name that needs them as person_name."
+    ),
     inverse_match=True,
 )
 
@@ -48,7 +52,11 @@ class IdentityFields(serializers.Serializer[Any]):
         if family or given:
             if "person_name" in attrs:
                 raise serializers.ValidationError(
-                    {"person_name": "Send the name once: as person_name, or as family_name and given_name."}
+                    {
+                        "person_name": _(
+                            "Send the name once: as person_name, or as family_name and given_name."
+                        )
+                    }
                 )
             attrs["person_name"] = f"{family}^{given}".rstrip("^")
         return attrs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -38,7 +39,7 @@ from diagnosis.selectors.studies import (
     shown_status,
 )
 
-NOTICE = "A second opinion, not a diagnosis."
+NOTICE = gettext_lazy("A second opinion, not a diagnosis.")
 
 
 class LabelSerializer(serializers.Serializer[Any]):

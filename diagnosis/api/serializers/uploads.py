@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from diagnosis.api.fields import AwareDateTimeField, InputSerializer, VisibleRecordField
@@ -57,7 +58,11 @@ class UploadSerializer(IdentityFields, InputSerializer):
         described = sorted({"person_name", "birth_date", "sex"} & set(attrs))
         if "patient" in attrs and ("mrn" in attrs or described):
             raise serializers.ValidationError(
-                {"patient": "Name the patient once: by patient, or by mrn with the name, birth date and sex."}
+                {
+                    "patient": _(
+                        "Name the patient once: by patient, or by mrn with the name, birth date and sex."
+                    )
+                }
             )
         if described and "mrn" not in attrs:
             raise serializers.ValidationError(

@@ -6,6 +6,8 @@ from typing import Any
 
 from allauth.account.adapter import get_adapter
 from django.core.exceptions import ValidationError as TooManyLogins
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import AuthenticationFailed, NotFound, Throttled
 from rest_framework.permissions import AllowAny
@@ -27,7 +29,7 @@ from diagnosis.models import Site, User
 from diagnosis.services.tokens import token_issue, token_revoke
 
 # The same sentence whether the account does not exist, is closed, or the password is wrong.
-NOT_LOGGED_IN = "The user name or the password is not right."
+NOT_LOGGED_IN = gettext_lazy("The user name or the password is not right.")
 
 
 class TokenRequestThrottle(AnonRateThrottle):
@@ -70,7 +72,7 @@ class TokenView(PortalView):
             user = get_adapter(request._request).authenticate(request._request, **credentials)
         except TooManyLogins:
             raise Throttled(
-                detail="There were too many failed logins. Wait some minutes, then try again."
+                detail=_("There were too many failed logins. Wait some minutes, then try again.")
             ) from None
         if not isinstance(user, User) or not user.is_active:
             raise AuthenticationFailed(NOT_LOGGED_IN)
@@ -90,7 +92,9 @@ class LogoutView(PortalView):
     def post(self, request: Request) -> Response:
         if request.auth is None:
             raise NotPossible(
-                "This request was made without a token, so there is none to end. Log out on the page instead."
+                _(
+                    "This request was made without a token, so there is none to end. Log out on the page instead."
+                )
             )
         token_revoke(actor=self.person, token=request.auth)
         return Response(status=204)
@@ -133,6 +137,8 @@ class UnknownAddressView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound(
-            "There is no such address in the API. Addresses end with a slash, and ids are written as the API gives them; "
-            "/api/docs/ lists all."
+            _(
+                "There is no such address in the API. Addresses end with a slash, and ids are written as the API gives them; "
+                "/api/docs/ lists all."
+            )
         )

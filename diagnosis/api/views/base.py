@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import GenericAPIView
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -37,7 +38,10 @@ class Pages(PageNumberPagination):
             return self.page_size
         if not asked.isascii() or not asked.isdigit() or not 1 <= int(asked[:6]) <= self.max_page_size:
             raise ValidationError(
-                {self.page_size_query_param: f"Ask for 1 to {self.max_page_size} rows a page."}
+                {
+                    self.page_size_query_param: _("Ask for 1 to %(max_page_size)s rows a page.")
+                    % {"max_page_size": self.max_page_size}
+                }
             )
         return int(asked)
 
@@ -64,7 +68,7 @@ class PortalView(GenericAPIView[Any]):
         known = set(self.query_parameters) if request.method in ("GET", "HEAD") else set()
         unknown = sorted(set(request.query_params) - known)
         if unknown:
-            raise ValidationError(dict.fromkeys(unknown, "This parameter is not known here. Remove it."))
+            raise ValidationError(dict.fromkeys(unknown, _("This parameter is not known here. Remove it.")))
 
 
 class ListView(PortalView):

@@ -9,6 +9,7 @@ import numpy as np
 from django.db.models import Prefetch
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -152,7 +153,7 @@ class HeatMapView(_OnePrediction):
         """224 x 224, black 0 to white 1, aligned with the image stretched to a square. On record as an opening of its study."""
         file_format = request.query_params.get("format", "png")
         if file_format not in ("png", "npy"):
-            raise ValidationError({"format": "Ask for png or npy."})
+            raise ValidationError({"format": _("Ask for png or npy.")})
         prediction = self.prediction(pk, unshown=UNSHOWN_CARD)
         try:
             heat_map = heat_map_of(prediction, label)

@@ -14,20 +14,20 @@ import numpy as np
 from diagnosis.intake.deidentification.dicom import deidentify_dicom
 from diagnosis.intake.deidentification.pictures import clean_jpeg, clean_png
 from diagnosis.intake.dicom_header import read_header
-from ml.imaging import FileKind, ImageRefused, Limits, load_image, sniff
+from ml.imaging import FileKind, ImageRefused, Limits, gettext_noop, load_image, sniff
 from ml.imaging.loading import refusing
 
 #: Codes of refusals that only de-identification knows, with the sentence for the person.
 REFUSALS = {
-    "not_deidentified_words": (
+    "not_deidentified_words": gettext_noop(
         "This hospital stores de-identified copies alone, and this object holds words or documents, not a picture: nobody but a "
         "person can say what in them names the patient. It was not stored. Send the images without it."
     ),
-    "not_deidentified_tiff": (
+    "not_deidentified_tiff": gettext_noop(
         "This hospital stores de-identified copies alone, and what a TIFF file says besides its picture cannot be taken out "
         "reliably. It was not stored. Save the picture as PNG, or send the DICOM file."
     ),
-    "not_deidentified": (
+    "not_deidentified": gettext_noop(
         "This hospital stores de-identified copies alone, and of this file none could be made that surely shows the same "
         "picture. It was not stored. Export it again; if that does not help, tell an administrator."
     ),

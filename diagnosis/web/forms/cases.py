@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from diagnosis.models import CommunicationMethod, Confidence
 from diagnosis.services.discrepancies import DECISION_CHOICES
@@ -91,7 +91,9 @@ class CriticalFlagForm(PortalForm):
 
     def __init__(self, *args: Any, findings: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, auto_id="critical_%s", **kwargs)
-        self.fields["finding"].widget = forms.RadioSelect(choices=list(findings.items()))
+        self.fields["finding"].widget = forms.RadioSelect(
+            choices=[(code, gettext(display)) for code, display in findings.items()]
+        )
 
 
 class CriticalToldForm(PortalForm):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from diagnosis.web.model_card.card import Card
 from diagnosis.web.model_card.parts import (
     NOT_MEASURED,
@@ -20,15 +23,15 @@ from diagnosis.web.model_card.parts import (
 )
 
 SHOWN = {
-    "all": "the whole image",
-    "borders": "the borders alone",
-    "only_lungs": "the lungs alone",
-    "no_lungs": "all but the lungs",
+    "all": gettext_lazy("the whole image"),
+    "borders": gettext_lazy("the borders alone"),
+    "only_lungs": gettext_lazy("the lungs alone"),
+    "no_lungs": gettext_lazy("all but the lungs"),
 }
 COVERED = {
-    "edges": "the edges covered",
-    "letters": "letters and markers covered",
-    "letters_mirrored": "as much covered elsewhere",
+    "edges": gettext_lazy("the edges covered"),
+    "letters": gettext_lazy("letters and markers covered"),
+    "letters_mirrored": gettext_lazy("as much covered elsewhere"),
 }
 
 
@@ -36,10 +39,11 @@ def bias(card: Card) -> Section:
     block = card.at("bias")
     tried: list[Row] = []
     for key, names in (("shown", SHOWN), ("covered", COVERED), ("drawn", {})):
-        prefix = "Drawn in: " if key == "drawn" else ""
         tried += [
             (
-                f"{prefix}{names.get(name, words(name))}",
+                _("Drawn in: %(what)s") % {"what": words(name)}
+                if key == "drawn"
+                else names.get(name, words(name)),
                 share(entry.get("accuracy")),
                 area(at(entry, "auroc", "all")),
                 share(entry.get("answers_changed"), counts=False),
@@ -72,33 +76,39 @@ def bias(card: Card) -> Section:
     ]
     return Section(
         "bias",
-        "Bias",
-        "A network can tell diseases apart by what has nothing to do with them: the machine, the letters, the frame, the age. "
-        "Shown the borders alone, or all but the lungs, an honest network would do no better than a coin (area 0.5). Every bit "
-        "above that is learnt from the hospital and not from the disease.",
+        _("Bias"),
+        _(
+            "A network can tell diseases apart by what has nothing to do with them: the machine, the letters, the "
+            "frame, the age. "
+            "Shown the borders alone, or all but the lungs, an honest network would do no better than a coin (area "
+            "0.5). Every bit "
+            "above that is learnt from the hospital and not from the disease."
+        ),
         tables=rows_of(
             Table(
-                "The same images, changed",
-                ("Shown", "Right label", "Area, COVID-19 against normal", "Answers changed"),
+                _("The same images, changed"),
+                (_("Shown"), _("Right label"), _("Area, COVID-19 against normal"), _("Answers changed")),
                 tried,
             )
         )
         + rows_of(
             Table(
-                "Can the hospital be read off an image of one class? (share named rightly)",
-                ("Class", "From what the network found", "From simple statistics", "Chance"),
+                _("Can the hospital be read off an image of one class? (share named rightly)"),
+                (_("Class"), _("From what the network found"), _("From simple statistics"), _("Chance")),
                 sources,
             )
         )
-        + rows_of(Table("COVID-19 against normal, by pair of sources", ("Pair", "Area under ROC"), pairs))
+        + rows_of(
+            Table(_("COVID-19 against normal, by pair of sources"), (_("Pair"), _("Area under ROC")), pairs)
+        )
         + rows_of(
             Table(
-                "Share of the evidence for COVID-19 that lies inside the lungs",
-                ("Class", "Images", "Inside", "A map without aim"),
+                _("Share of the evidence for COVID-19 that lies inside the lungs"),
+                (_("Class"), _("Images"), _("Inside"), _("A map without aim")),
                 inside,
             )
         )
-        + rows_of(Table("By group", ("Attribute", "Group", "Right label"), by_group)),
+        + rows_of(Table(_("By group"), (_("Attribute"), _("Group"), _("Right label")), by_group)),
     )
 
 
@@ -115,18 +125,26 @@ def explanation(card: Card) -> Section:
         for row in _pointing(name, kind, subsets, served=at(block, "served"))
     ]
     images = at(block, "cases", "images")
-    facts = [("Images with outlines by radiologists", count(images))] if images is not None else []
+    facts = [(_("Images with outlines by radiologists"), count(images))] if images is not None else []
     return Section(
         "explanation",
-        "Explanation",
-        "Whether “where the network looked” points at the disease: how often the strongest place lies inside a radiologist's "
-        "outline of a lesion, and how much of the map lies in lesions and in the lungs. A map is worth looking at only where it "
-        "does better than the controls, which know nothing of the image. Even then it does not outline a finding.",
+        _("Explanation"),
+        _(
+            "Whether “where the network looked” points at the disease: how often the strongest place lies inside a radiologist's "
+            "outline of a lesion, and how much of the map lies in lesions and in the lungs. A map is worth looking at "
+            "only where it "
+            "does better than the controls, which know nothing of the image. Even then it does not outline a finding."
+        ),
         facts=facts,
         tables=rows_of(
             Table(
-                "Maps and controls against radiologists' outlines",
-                ("Map", "Strongest place in a lesion", "Of the map in lesions", "Of the map in the lungs"),
+                _("Maps and controls against radiologists' outlines"),
+                (
+                    _("Map"),
+                    _("Strongest place in a lesion"),
+                    _("Of the map in lesions"),
+                    _("Of the map in the lungs"),
+                ),
                 rows,
             )
         ),
@@ -140,9 +158,9 @@ def _pointing(name: str, kind: str, subsets: dict[str, object], *, served: objec
         return []
     title = words(name)
     if name == served:
-        title += " (the map that is shown)"
+        title = _("%(title)s (the map that is shown)") % {"title": title}
     elif kind == "control":
-        title = f"Control: {title}"
+        title = _("Control: %(title)s") % {"title": title}
     return [(title, pointing, _mass(figures, "mass_in_lesions"), _mass(figures, "mass_in_lungs"))]
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from diagnosis.web.model_card import bias, performance
 from diagnosis.web.model_card.card import Card
 from diagnosis.web.model_card.parts import (
@@ -24,13 +27,13 @@ from diagnosis.web.model_card.parts import (
     words,
 )
 
-FOR = "a second opinion beside a radiologist on a frontal chest X-ray"
+FOR = gettext_lazy("a second opinion beside a radiologist on a frontal chest X-ray")
 NOT_FOR = (
-    "a diagnosis, or any decision without a radiologist",
-    "ruling a disease out",
-    "patients in whom a disease that is none of its labels is likely",
-    "grading a disease, or following it over time",
-    "lateral views, CT, photographs or screenshots of films",
+    gettext_lazy("a diagnosis, or any decision without a radiologist"),
+    gettext_lazy("ruling a disease out"),
+    gettext_lazy("patients in whom a disease that is none of its labels is likely"),
+    gettext_lazy("grading a disease, or following it over time"),
+    gettext_lazy("lateral views, CT, photographs or screenshots of films"),
 )
 
 
@@ -57,20 +60,24 @@ class CardPage:
 def _summary(card: Card) -> Section:
     labels = list(card.names.values())
     facts = [
-        ("Its labels", ", ".join(labels)),
-        ("Made", str(card.at("created") or NOT_MEASURED)[:10]),
-        ("Right label on the test images", share(card.at("metrics", "test", "accuracy"))),
+        (_("Its labels"), ", ".join(labels)),
+        (_("Made"), str(card.at("created") or NOT_MEASURED)[:10]),
+        (_("Right label on the test images"), share(card.at("metrics", "test", "accuracy"))),
         (
-            "Calibration error, test",
+            _("Calibration error, test"),
             decimals(card.at("calibration", "test", "after", "expected_calibration_error")),
         ),
-        ("Unsure, test", share(card.at("conformal", "test", "unsure"))),
+        (_("Unsure, test"), share(card.at("conformal", "test", "unsure"))),
     ]
     return Section(
         "summary",
-        "Summary",
-        f"It looks at one frontal chest X-ray and divides its belief among {len(labels)} labels, with a map of the places that "
-        "speak for each. A second opinion for a radiologist who decides: not a diagnosis, and no medical device.",
+        _("Summary"),
+        _(
+            "It looks at one frontal chest X-ray and divides its belief among %(labels)s labels, with a map "
+            "of the places that speak for each. A second opinion for a radiologist who decides: not a "
+            "diagnosis, and no medical device."
+        )
+        % {"labels": len(labels)},
         facts=facts,
     )
 
@@ -85,26 +92,34 @@ def _mechanism(card: Card) -> Section:
         else None
     )
     facts = [
-        ("Looks at", f"{size:.0f} × {size:.0f} grey pixels" if size else NOT_MEASURED),
-        ("Parameters", count(at(training, "parameters"))),
-        ("Passes over the training images", count(at(training, "epochs_run"))),
         (
-            "Largest difference between the served and the trained network",
+            _("Looks at"),
+            _("%(size)s × %(size)s grey pixels") % {"size": f"{size:.0f}"} if size else NOT_MEASURED,
+        ),
+        (_("Parameters"), count(at(training, "parameters"))),
+        (_("Passes over the training images"), count(at(training, "epochs_run"))),
+        (
+            _("Largest difference between the served and the trained network"),
             f"{largest:.0e}" if largest else NOT_MEASURED,
         ),
     ]
     epochs, kept = count(at(training, "epochs_run")), count(at(training, "kept_epoch"))
     return Section(
         "mechanism",
-        "Mechanism",
-        "A network of many small filters that it learnt from labelled images; nobody told it what to look for. Its last layer "
-        "gives every label a map of the image, and the mean of that map is what makes the label's score. So the map shows what "
-        "was used, and not a guess at it afterwards.",
+        _("Mechanism"),
+        _(
+            "A network of many small filters that it learnt from labelled images; nobody told it what to look for. Its "
+            "last layer "
+            "gives every label a map of the image, and the mean of that map is what makes the label's score. So the "
+            "map shows what "
+            "was used, and not a guess at it afterwards."
+        ),
         facts=[fact for fact in facts if fact[1] != NOT_MEASURED],
         pictures=card.picture(
             "training",
-            "Loss and accuracy while it learnt",
-            f"Training curves over {epochs} passes; the weights are those of pass {kept}.",
+            _("Loss and accuracy while it learnt"),
+            _("Training curves over %(epochs)s passes; the weights are those of pass %(kept)s.")
+            % {"epochs": epochs, "kept": kept},
         ),
     )
 
@@ -114,17 +129,20 @@ def _uses(card: Card) -> Section:
     non_uses = texts(card.data, "non_uses") or list(NOT_FOR)
     return Section(
         "uses",
-        "Uses and non-uses",
-        "What it was made for, and what nobody may use it for.",
-        points=[*(f"For: {use}." for use in uses), *(f"Not for: {use}." for use in non_uses)],
+        _("Uses and non-uses"),
+        _("What it was made for, and what nobody may use it for."),
+        points=[
+            *(_("For: %(use)s.") % {"use": use} for use in uses),
+            *(_("Not for: %(use)s.") % {"use": use} for use in non_uses),
+        ],
     )
 
 
 def _warnings(card: Card) -> Section:
     return Section(
         "warnings",
-        "Warnings",
-        "What its makers know to be wrong with it. Read all of it before you lean on an answer.",
+        _("Warnings"),
+        _("What its makers know to be wrong with it. Read all of it before you lean on an answer."),
         points=texts(card.data, "limits"),
     )
 
@@ -148,27 +166,35 @@ def _data(card: Card) -> Section:
             )
         )
     sides = [
-        (words(side), *(count(counts.get(code, 0)) for code in card.names))
-        for side in ("train", "validation", "test")
+        (said, *(count(counts.get(code, 0)) for code in card.names))
+        for side, said in (("train", _("training")), ("validation", _("validation")), ("test", _("test")))
         for name, counts in entries(data, "images")
         if name == side
     ]
     per_class = "; ".join(f"{side} {', '.join(cells)}" for side, *cells in sides)
     return Section(
         "data",
-        "Data",
-        "What it learnt from and what it was tried on. Images of one patient, and images that are nearly the same, lie on one "
-        "side. No image of a patient is part of the model.",
-        tables=rows_of(Table("Sources", ("Published as", "Images", "Terms"), sources))
-        + rows_of(Table("Images by use", ("Use", *card.names.values()), sides)),
+        _("Data"),
+        _(
+            "What it learnt from and what it was tried on. Images of one patient, and images that are nearly the same, "
+            "lie on one "
+            "side. No image of a patient is part of the model."
+        ),
+        tables=rows_of(Table(_("Sources"), (_("Published as"), _("Images"), _("Terms")), sources))
+        + rows_of(Table(_("Images by use"), (_("Use"), *card.names.values()), sides)),
         pictures=card.picture(
-            "classes", "Images of each class", f"Number of images of each class: {per_class}."
+            "classes",
+            _("Images of each class"),
+            _("Number of images of each class: %(per_class)s.") % {"per_class": per_class},
         )
         + card.picture(
             "intensity",
-            "Grey values by class and source",
-            f"Distribution of grey values for each of {len(sources)} sources, by class. Where the curves of two sources differ, "
-            "a network can tell the sources apart without looking at a lung.",
+            _("Grey values by class and source"),
+            _(
+                "Distribution of grey values for each of %(sources)s sources, by class. Where the curves of two "
+                "sources differ, a network can tell the sources apart without looking at a lung."
+            )
+            % {"sources": len(sources)},
         ),
     )
 
@@ -179,9 +205,12 @@ def _more(names: list[str]) -> list[Section]:
     return [
         Section(
             "pictures",
-            "More pictures",
-            "Pictures of the card that have no place above.",
-            pictures=[Picture(name, words(name).capitalize(), f"Plot: {words(name)}.") for name in names],
+            _("More pictures"),
+            _("Pictures of the card that have no place above."),
+            pictures=[
+                Picture(name, words(name).capitalize(), _("Plot: %(words)s.") % {"words": words(name)})
+                for name in names
+            ],
         )
     ]
 

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-NOT_MEASURED = "not measured"
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+NOT_MEASURED = gettext_lazy("not measured")
 # Between what belongs together: on a phone a figure breaks between its value, its interval and its counts alone.
 NBSP = "\u00a0"
 
@@ -84,19 +89,19 @@ def number(value: Any) -> float | None:
 def count(value: Any) -> str:
     """“3,055”."""
     found = number(value)
-    return NOT_MEASURED if found is None else f"{found:,.0f}"
+    return NOT_MEASURED if found is None else _written(found, 0)
 
 
 def decimals(value: Any, places: int = 3) -> str:
     """“0.012”."""
     found = number(value)
-    return NOT_MEASURED if found is None else f"{found:.{places}f}"
+    return NOT_MEASURED if found is None else _written(found, places)
 
 
 def per_cent(value: Any) -> str:
     """“95.4 %”."""
     found = number(value)
-    return NOT_MEASURED if found is None else f"{100 * found:.1f}{NBSP}%"
+    return NOT_MEASURED if found is None else f"{_written(100 * found, 1)}{NBSP}%"
 
 
 def share(entry: Any, *, counts: bool = True) -> str:
@@ -106,10 +111,10 @@ def share(entry: Any, *, counts: bool = True) -> str:
         return text
     low, high = _interval(entry)
     if low is not None and high is not None:
-        text += f" ({100 * low:.1f}{NBSP}to{NBSP}{100 * high:.1f})"
+        text += f" ({_between(_written(100 * low, 1), _written(100 * high, 1))})"
     right, total = number(at(entry, "correct")), number(at(entry, "total"))
     if counts and right is not None and total:
-        text += f", {right:,.0f}{NBSP}of{NBSP}{total:,.0f}"
+        text += f", {_of(_written(right, 0), _written(total, 0))}"
     return text
 
 
@@ -117,7 +122,22 @@ def area(entry: Any) -> str:
     """A figure in 0..1 with its 95 % interval: “0.991 (0.989 to 0.994)”."""
     text = decimals(at(entry, "value"))
     low, high = _interval(entry)
-    return text if low is None or high is None else f"{text} ({low:.3f}{NBSP}to{NBSP}{high:.3f})"
+    return (
+        text if low is None or high is None else f"{text} ({_between(_written(low, 3), _written(high, 3))})"
+    )
+
+
+def _written(value: float, places: int) -> str:
+    """Rounded, and then as the language writes it: by itself that would cut the rest off."""
+    return number_format(Decimal(f"{value:.{places}f}"), places, use_l10n=True, force_grouping=True)
+
+
+def _between(low: str, high: str) -> str:
+    return (_("%(low)s to %(high)s") % {"low": low, "high": high}).replace(" ", NBSP)
+
+
+def _of(part: str, whole: str) -> str:
+    return (_("%(part)s of %(whole)s") % {"part": part, "whole": whole}).replace(" ", NBSP)
 
 
 def _interval(entry: Any) -> tuple[float | None, float | None]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
 from diagnosis.web.model_card.card import Card
 from diagnosis.web.model_card.parts import (
     NOT_MEASURED,
@@ -21,7 +24,9 @@ from diagnosis.web.model_card.parts import (
     words,
 )
 
-INTERVALS = "Figures in brackets are 95 % intervals."
+AIMS = {"sensitivity": gettext_lazy("sensitivity"), "specificity": gettext_lazy("specificity")}
+# xgettext:no-python-format
+INTERVALS = gettext_lazy("Figures in brackets are 95 % intervals.")
 
 
 def validation(card: Card) -> Section:
@@ -42,8 +47,8 @@ def validation(card: Card) -> Section:
         for code, entry in classes
     ]
     facts = [
-        ("Right label on the test images", accuracy),
-        ("The same, every class counted alike", per_cent(at(test, "balanced_accuracy"))),
+        (_("Right label on the test images"), accuracy),
+        (_("The same, every class counted alike"), per_cent(at(test, "balanced_accuracy"))),
         *_unfamiliar(test),
     ]
     precision = "; ".join(
@@ -51,25 +56,38 @@ def validation(card: Card) -> Section:
     )
     return Section(
         "performance",
-        "Validation and performance",
-        "Sensitivity is the share of the images of a class that get its label; specificity the share of all other images that "
-        "do not. The test images took no part in training or in any choice, and neither did other images of their patients. "
-        f"{INTERVALS} They hold chance alone: at another hospital the figures may be far outside them.",
+        _("Validation and performance"),
+        _(
+            "Sensitivity is the share of the images of a class that get its label; specificity the share of "
+            "all other images that do not. The test images took no part in training or in any choice, and "
+            "neither did other images of their patients. %(intervals)s They hold chance alone: at another "
+            "hospital the figures may be far outside them."
+        )
+        % {"intervals": INTERVALS},
         facts=facts if test else [],
         tables=rows_of(
-            Table("Test images, by class", ("Class", "Sensitivity", "Specificity", "Area under ROC"), rows)
+            Table(
+                _("Test images, by class"),
+                (_("Class"), _("Sensitivity"), _("Specificity"), _("Area under ROC")),
+                rows,
+            )
         )
         + rows_of(_confusion(card)),
         pictures=card.picture(
             "confusion",
-            "What the test images were called",
-            f"Confusion matrix of the test: right label for {accuracy}.",
+            _("What the test images were called"),
+            _("Confusion matrix of the test: right label for %(accuracy)s.") % {"accuracy": accuracy},
         )
-        + card.picture("roc", "Sensitivity against false alarms", f"ROC curves of the test. Areas: {areas}.")
+        + card.picture(
+            "roc",
+            _("Sensitivity against false alarms"),
+            _("ROC curves of the test. Areas: %(areas)s.") % {"areas": areas},
+        )
         + card.picture(
             "precision-recall",
-            "How often a label is right, against how many it finds",
-            f"Precision-recall curves of the test. Average precision: {precision}.",
+            _("How often a label is right, against how many it finds"),
+            _("Precision-recall curves of the test. Average precision: %(precision)s.")
+            % {"precision": precision},
         ),
     )
 
@@ -77,7 +95,7 @@ def validation(card: Card) -> Section:
 def _unfamiliar(block: object) -> list[Row]:
     """How many of these images the portal would refuse; they are counted in the other figures all the same."""
     refused = share(at(block, "unfamiliar"))
-    return [] if refused == NOT_MEASURED else [("Would be refused as unlike all it knows", refused)]
+    return [] if refused == NOT_MEASURED else [(_("Would be refused as unlike all it knows"), refused)]
 
 
 def _confusion(card: Card) -> Table:
@@ -86,18 +104,18 @@ def _confusion(card: Card) -> Table:
     head: Row = ()
     rows: list[Row] = []
     if isinstance(labels, list) and isinstance(counts, list):
-        head = ("Truth", *(f"called {card.name(code)}" for code in labels))
+        head = (_("Truth"), *(_("called %(name)s") % {"name": card.name(code)} for code in labels))
         rows = [
             (card.name(code), *(count(cell) for cell in row))
             for code, row in zip(labels, counts, strict=False)
             if isinstance(row, list)
         ]
-    return Table("What the test images were called", head, rows)
+    return Table(_("What the test images were called"), head, rows)
 
 
 def groups(card: Card) -> Section:
     tables = []
-    for key, title in (("by_source", "By source of the images"), ("by_age_group", "By age group")):
+    for key, title in (("by_source", _("By source of the images")), ("by_age_group", _("By age group"))):
         rows: list[Row] = []
         for group, entry in entries(card.at("metrics", "test"), key):
             if number(entry.get("value")) is not None:  # Card format 1: one figure for each class and source.
@@ -105,12 +123,14 @@ def groups(card: Card) -> Section:
             rows += [
                 (words(group), card.name(code), share(found)) for code, found in entries(entry, "sensitivity")
             ]
-        tables += rows_of(Table(title, ("Group", "Class", "Sensitivity"), rows))
+        tables += rows_of(Table(title, (_("Group"), _("Class"), _("Sensitivity")), rows))
     return Section(
         "groups",
-        "By source and age group",
-        "The same test images, each source and age group apart. Where one class comes from one source or one age group "
-        "alone, the model may have learnt the source or the age. A figure from few images says little: look at the counts.",
+        _("By source and age group"),
+        _(
+            "The same test images, each source and age group apart. Where one class comes from one source or one age group "
+            "alone, the model may have learnt the source or the age. A figure from few images says little: look at the counts."
+        ),
         level=3,
         tables=tables,
     )
@@ -127,19 +147,25 @@ def unseen(card: Card) -> Section:
         )
         for code, entry in entries(block, "classes")
     ]
-    facts: list[Row] = [("Images", count(at(block, "images")))]
+    facts: list[Row] = [(_("Images"), count(at(block, "images")))]
     if at(block, "unsure"):
-        facts.append(("Unsure", share(at(block, "unsure"))))
+        facts.append((_("Unsure"), share(at(block, "unsure"))))
     facts += _unfamiliar(block)
     tables = rows_of(
-        Table("At hospitals never seen", ("Class", "Sensitivity", "Specificity", "Area under ROC"), rows)
+        Table(
+            _("At hospitals never seen"),
+            (_("Class"), _("Sensitivity"), _("Specificity"), _("Area under ROC")),
+            rows,
+        )
     )
-    tables += rows_of(_called(card, "What their findings were called", "unseen_source"))
+    tables += rows_of(_called(card, _("What their findings were called"), "unseen_source"))
     return Section(
         "unseen",
-        "Hospitals never seen",
-        "Images of hospitals that gave none for training. This is the fairest guess at how it does in yours, and often much "
-        "worse than the test above.",
+        _("Hospitals never seen"),
+        _(
+            "Images of hospitals that gave none for training. This is the fairest guess at how it does in yours, and often much "
+            "worse than the test above."
+        ),
         level=3,
         facts=facts if block else [],
         tables=tables,
@@ -149,18 +175,20 @@ def unseen(card: Card) -> Section:
 def other_findings(card: Card) -> Section:
     block = card.at("metrics", "other_findings")
     facts = [
-        ("Images", count(at(block, "images"))),
-        ("Unsure", share(at(block, "unsure"))),
+        (_("Images"), count(at(block, "images"))),
+        (_("Unsure"), share(at(block, "unsure"))),
         *_unfamiliar(block),
     ]
     return Section(
         "other-findings",
-        "Other diseases",
-        "The model answers with one of its own labels, whatever the disease is. This is what it calls diseases that it does "
-        "not know: none of these answers can be right.",
+        _("Other diseases"),
+        _(
+            "The model answers with one of its own labels, whatever the disease is. This is what it calls diseases that it does "
+            "not know: none of these answers can be right."
+        ),
         level=3,
         facts=facts if block else [],
-        tables=rows_of(_called(card, "What other diseases were called", "other_findings")),
+        tables=rows_of(_called(card, _("What other diseases were called"), "other_findings")),
     )
 
 
@@ -169,7 +197,11 @@ def _called(card: Card, caption: str, block: str) -> Table:
         (card.name(finding), *(count(counts.get(code)) for code in card.names))
         for finding, counts in entries(card.at("metrics", block), "findings_called")
     ]
-    return Table(caption, ("Finding", *(f"called {name}" for name in card.names.values())), rows)
+    return Table(
+        caption,
+        (_("Finding"), *(_("called %(name)s") % {"name": name} for name in card.names.values())),
+        rows,
+    )
 
 
 def hold_out(card: Card) -> Section:
@@ -177,8 +209,8 @@ def hold_out(card: Card) -> Section:
     rows = [
         (
             ", ".join(words(source) for source in texts(run, "protocol", "left_out")),
-            words(str(at(run, "protocol", "control") or "none")),
-            "left out" if where == "left_out" else "trained on",
+            words(str(at(run, "protocol", "control") or _("none"))),
+            _("left out") if where == "left_out" else _("trained on"),
             words(pair),
             area(entry),
         )
@@ -186,14 +218,17 @@ def hold_out(card: Card) -> Section:
         for where in ("inside", "left_out")
         for pair, entry in entries(run, "auroc", where)
     ]
-    head = ("Left out", "Shown only", "Measured on sources", "Pair", "Area under ROC")
+    head = (_("Left out"), _("Shown only"), _("Measured on sources"), _("Pair"), _("Area under ROC"))
     return Section(
         "hold-out",
-        "Trained again without a source",
-        "The same kind of network, trained without some sources and measured on them. An area of 1 is perfect, 0.5 is a coin. "
-        "Where the figure falls on the source left out, the difference was learnt from the source and not from the disease.",
+        _("Trained again without a source"),
+        _(
+            "The same kind of network, trained without some sources and measured on them. An area of 1 is perfect, 0.5 "
+            "is a coin. "
+            "Where the figure falls on the source left out, the difference was learnt from the source and not from the disease."
+        ),
         level=3,
-        tables=rows_of(Table("Areas with a source left out of training", head, rows)),
+        tables=rows_of(Table(_("Areas with a source left out of training"), head, rows)),
     )
 
 
@@ -201,40 +236,54 @@ def calibration(card: Card) -> Section:
     block = card.at("calibration")
     rows = [
         (
-            f"{side.capitalize()}, {when} scaling",
+            said,
             decimals(entry.get("expected_calibration_error")),
             decimals(at(entry, "class_wise_calibration_error", "mean")),
             decimals(entry.get("brier_score")),
         )
-        for side in ("validation", "test")
-        for when in ("before", "after")
+        for side, when, said in (
+            ("validation", "before", _("Validation, before scaling")),
+            ("validation", "after", _("Validation, after scaling")),
+            ("test", "before", _("Test, before scaling")),
+            ("test", "after", _("Test, after scaling")),
+        )
         if (entry := at(block, side, when)) and isinstance(entry, dict)
     ]
     after = decimals(at(block, "test", "after", "expected_calibration_error"))
     before = decimals(at(block, "test", "before", "expected_calibration_error"))
     facts = []
     if number(at(block, "temperature")) is not None:
-        facts.append(("Temperature", decimals(at(block, "temperature"))))
+        facts.append((_("Temperature"), decimals(at(block, "temperature"))))
     if at(block, "fitted_on"):
-        facts.append(("Fitted on", f"{at(block, 'fitted_on')} images"))
+        facts.append((_("Fitted on"), _("%(count)s images") % {"count": at(block, "fitted_on")}))
     plain = (
-        "Whether a score can be read as a chance. The scores of this model are calibrated on its own hospitals' images: there "
-        "0.9 is right in about nine of ten. Where the disease is rarer than among those images, or the images differ, a score "
-        "says more than it should. The error is the mean distance between score and share of right answers; 0 is best."
+        _(
+            "Whether a score can be read as a chance. The scores of this model are calibrated on its own hospitals' "
+            "images: there "
+            "0.9 is right in about nine of ten. Where the disease is rarer than among those images, or the images "
+            "differ, a score "
+            "says more than it should. The error is the mean distance between score and share of right answers; 0 is best."
+        )
         if block
-        else "Whether a score can be read as a chance. Nobody measured it for this model: read no score as a chance of disease."
+        else _(
+            "Whether a score can be read as a chance. Nobody measured it for this model: read no score as a chance of disease."
+        )
     )
-    head = ("Images", "Calibration error", "The same, by class", "Brier score")
+    head = (_("Images"), _("Calibration error"), _("The same, by class"), _("Brier score"))
     return Section(
         "calibration",
-        "Calibration",
+        _("Calibration"),
         plain,
         facts=facts,
-        tables=rows_of(Table("Calibration before and after temperature scaling", head, rows)),
+        tables=rows_of(Table(_("Calibration before and after temperature scaling"), head, rows)),
         pictures=card.picture(
             "reliability",
-            "Score against share of right answers; on the line they agree",
-            f"Reliability plot of the test: calibration error {before} before and {after} after temperature scaling.",
+            _("Score against share of right answers; on the line they agree"),
+            _(
+                "Reliability plot of the test: calibration error %(before)s before and %(after)s after "
+                "temperature scaling."
+            )
+            % {"before": before, "after": after},
         ),
     )
 
@@ -244,7 +293,8 @@ def operating_points(card: Card) -> Section:
     rows = [
         (
             card.name(point.get("label")),
-            f"{point.get('aim')} of at least {per_cent(point.get('at_least'))}",
+            _("%(aim)s of at least %(share)s")
+            % {"aim": AIMS.get(str(point.get("aim")), point.get("aim")), "share": per_cent(point.get("at_least"))},
             decimals(point.get("threshold"), 4),
             share(at(point, "test", "sensitivity")),
             share(at(point, "test", "specificity")),
@@ -253,25 +303,34 @@ def operating_points(card: Card) -> Section:
         if isinstance(point, dict)
     ]
     rule = card.at("operating_point", "rule")
-    shown = {"argmax": "the class with the highest score"}.get(rule, rule) if isinstance(rule, str) else None
-    facts = [("The label that is shown", str(shown))] if shown else []
+    shown = (
+        {"argmax": _("the class with the highest score")}.get(rule, rule) if isinstance(rule, str) else None
+    )
+    facts = [(_("The label that is shown"), str(shown))] if shown else []
     read = [
         (card.name(code), share(at(entry, "read_off_at_98_specificity", "sensitivity")))
         for code, entry in entries(card.at("metrics", "test"), "classes")
         if at(entry, "read_off_at_98_specificity")
     ]
-    head = ("Class", "Aim", "Threshold", "Sensitivity, test", "Specificity, test")
+    head = (_("Class"), _("Aim"), _("Threshold"), _("Sensitivity, test"), _("Specificity, test"))
     return Section(
         "operating-points",
-        "Operating points",
-        "A threshold on one class's score, chosen on the validation images and then tried on the test images. The label on the "
-        "study page does not use it. Thresholds belong to this version: never carry one over to another model.",
+        _("Operating points"),
+        _(
+            "A threshold on one class's score, chosen on the validation images and then tried on the test images. The "
+            "label on the "
+            "study page does not use it. Thresholds belong to this version: never carry one over to another model."
+        ),
         facts=facts,
-        tables=rows_of(Table("Thresholds", head, rows))
+        tables=rows_of(Table(_("Thresholds"), head, rows))
         + rows_of(
             Table(
-                "Read off the test's own curve, which flatters: for comparison with published figures",
-                ("Class", "Sensitivity at 98 % specificity"),
+                _("Read off the test's own curve, which flatters: for comparison with published figures"),
+                (
+                    _("Class"),
+                    # xgettext:no-python-format
+                    _("Sensitivity at 98 % specificity"),
+                ),
                 read,
             )
         ),
@@ -282,12 +341,12 @@ def unsure(card: Card) -> Section:
     block = card.at("conformal")
     test = at(block, "test")
     alpha = number(at(block, "alpha"))
-    kept = f"{100 * (1 - alpha):.0f} %" if alpha is not None else "most"
+    kept = f"{100 * (1 - alpha):.0f} %" if alpha is not None else _("most")
     facts = [
-        ("True label among those named, test", share(at(test, "coverage"))),
-        ("Unsure, test", share(at(test, "unsure"))),
-        ("Right where it is sure", share(at(test, "accuracy_where_sure"))),
-        ("Right where it is unsure", share(at(test, "accuracy_where_unsure"))),
+        (_("True label among those named, test"), share(at(test, "coverage"))),
+        (_("Unsure, test"), share(at(test, "unsure"))),
+        (_("Right where it is sure"), share(at(test, "accuracy_where_sure"))),
+        (_("Right where it is unsure"), share(at(test, "accuracy_where_unsure"))),
     ]
     coverage = [(card.name(code), share(entry)) for code, entry in entries(test, "coverage_of_class")]
     thresholds = (
@@ -296,18 +355,23 @@ def unsure(card: Card) -> Section:
         else []
     )
     plain = (
-        f"Beside its first label it names every label that it cannot rule out, by a rule that keeps the right one for {kept} "
-        "of each class's images (split conformal prediction). More than one: the page says “Unsure”, and there is nothing to "
-        "confirm. The promise holds for images like those it was set on. Of a disease that it does not know it can be sure and "
-        "wrong."
+        _(
+            "Beside its first label it names every label that it cannot rule out, by a rule that keeps the "
+            "right one for %(kept)s of each class's images (split conformal prediction). More than one: the "
+            "page says “Unsure”, and there is nothing to confirm. The promise holds for images like those it "
+            "was set on. Of a disease that it does not know it can be sure and wrong."
+        )
+        % {"kept": kept}
         if block
-        else "This model has no rule for saying that it is unsure: it always names one label."
+        else _("This model has no rule for saying that it is unsure: it always names one label.")
     )
     return Section(
         "unsure",
-        "When it says “Unsure”",
+        _("When it says “Unsure”"),
         plain,
         facts=[fact for fact in facts if fact[1] != NOT_MEASURED],
-        tables=rows_of(Table("True label among those named, test, by class", ("Class", "Share"), coverage))
-        + rows_of(Table("A label is possible from this score on", ("Class", "Score"), thresholds)),
+        tables=rows_of(
+            Table(_("True label among those named, test, by class"), (_("Class"), _("Share")), coverage)
+        )
+        + rows_of(Table(_("A label is possible from this score on"), (_("Class"), _("Score")), thresholds)),
     )
