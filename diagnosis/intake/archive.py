@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import lzma
 import os
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from diagnosis.errors import PersonError
+from diagnosis.intake.spool import Spool
 from diagnosis.limits import image_limits
 from diagnosis.sentences import Sentence, Words
 from ml.imaging import SNIFF_BYTES, FileKind, sniff
@@ -94,7 +96,7 @@ def archived_files(source: Path | IO[bytes], *, start: int = 0) -> Iterator[Arch
     archive with a DICOMDIR) only the DICOM files.
 
     Raises ``ArchiveRefused``: archive_damaged, archive_too_many_files, archive_too_large (more than ``CXR_ARCHIVE_MAX_BYTES``,
-    also in the middle, where it holds more than it declares).
+    also in the middle, where it holds more than it declares). Raises ``OSError`` where the disk has no room to unpack a file.
     """
     try:
         _check_directory(source)
@@ -192,23 +194,39 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, left: int) -> Archiv
     if code:
         return ArchivedFile(name, None, code)
     most = image_limits().max_bytes
-    try:
-        with archive.open(entry) as file:
-            content = _bounded(file, min(most, left) + 1)
-    except NotImplementedError:
-        return ArchivedFile(name, None, "archive_compression")
-    except RuntimeError:
-        return ArchivedFile(name, None, "archive_encrypted")
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError):
-        return ArchivedFile(name, None, "archive_damaged")
-    # What an entry declares is only what it says of itself.
-    if len(content) > left:
-        raise _too_large()
-    if len(content) > most:
-        return ArchivedFile(name, None, "too_large")
+    # To the disk first: not more of a file that turns out to be damaged, or longer than it says, is in memory than a block.
+    with Spool() as spool:
+        try:
+            code = _unpack(archive, entry, spool, min(most, left) + 1)
+        except _NotWritten as error:
+            raise (error.__cause__ or error) from None
+        if code:
+            return ArchivedFile(name, None, code)
+        # What an entry declares is only what it says of itself.
+        if spool.size > left:
+            raise _too_large()
+        if spool.size > most:
+            return ArchivedFile(name, None, "too_large")
+        content = spool.read()
     if is_archive(content[:SNIFF_BYTES]):
         return ArchivedFile(name, None, "nested_archive")
     return ArchivedFile(name, content)
+
+
+def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, spool: Spool, most: int) -> str:
+    """Why it cannot be read, as a code; empty where ``spool`` holds it, or its first ``most`` bytes."""
+    try:
+        with archive.open(entry) as file:
+            for block in _blocks(file, most):
+                with _writing():
+                    spool.write(block)
+    except NotImplementedError:
+        return "archive_compression"
+    except RuntimeError:
+        return "archive_encrypted"
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError):
+        return "archive_damaged"
+    return ""
 
 
 def _why_not(entry: zipfile.ZipInfo) -> str:
@@ -224,8 +242,19 @@ def _why_not(entry: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _bounded(file: IO[bytes], most: int) -> bytes:
-    content = bytearray()
-    while len(content) < most and (block := file.read(min(_BLOCK, most - len(content)))):
-        content += block
-    return bytes(content)
+def _blocks(file: IO[bytes], most: int) -> Iterator[bytes]:
+    while most and (block := file.read(min(_BLOCK, most))):
+        most -= len(block)
+        yield block
+
+
+class _NotWritten(Exception):  # noqa: N818  Named for what happened.
+    """The disk did not take a block; no error of the archive."""
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _NotWritten from error

@@ -13,6 +13,7 @@ from pathlib import Path
 from diagnosis.errors import PersonError
 from diagnosis.intake.archive import DICOMDIR, ArchiveRefused, archived_files, is_archive
 from diagnosis.intake.receive import shown_name
+from diagnosis.intake.submit import file_failed
 from diagnosis.intake.unattended import Described, receive_unattended
 from diagnosis.models import Road, Sex, Site, User
 from diagnosis.sentences import Sentence, Words
@@ -120,6 +121,11 @@ def receive_path(
         yield BulkReceipt(
             str(path),
             _refused(actor=actor, site=site, name=path.name, code=refusal.code, reason=Sentence.of(refusal)),
+        )
+    except OSError as error:
+        # The disk has no room to unpack a file, or the archive cannot be read any more.
+        yield BulkReceipt(
+            str(path), file_failed(actor=actor, site=site, file_name=shown_name(path.name), error=error)
         )
 
 
