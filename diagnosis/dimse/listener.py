@@ -42,6 +42,7 @@ from diagnosis.intake.unattended import receive_unattended
 from diagnosis.limits import image_limits
 from diagnosis.models import PacsPeer, Road
 from diagnosis.request_context import calling_from
+from diagnosis.sentences import Sentence
 
 logger = logging.getLogger(__name__)
 
@@ -238,7 +239,7 @@ class Listener:
                 "status": f"{status:04X}",
             },
         )
-        return status if status == SUCCESS else _answer(status, receipt.reason)
+        return status if status == SUCCESS else _answer(status, Sentence.of(receipt.reason).english)
 
     @contextlib.contextmanager
     def _storing_one(self) -> Iterator[bool]:

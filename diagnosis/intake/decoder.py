@@ -10,9 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 
@@ -42,12 +42,49 @@ class DecoderError(OSError):
     """No process can be started: the machine is at fault, not the file."""
 
 
-def examine_apart(content: bytes | Path, *, render: bool = True) -> ExaminedFile:
-    """``examine`` in another process. Raises ``ImageRefused``, ``DecoderDied`` and ``DecoderError``."""
-    answer = _ask("examine", content, render=render)
-    head = {name: value for name, value in answer.head.items() if name != "peak_bytes"}
-    preview, thumbnail = answer.parts
-    return ExaminedFile(**{**head, "kind": FileKind(head["kind"])}, preview=preview, thumbnail=thumbnail)
+class Reduction(Protocol):
+    """What else is wanted of an examined file, for which nobody waits: squares, as ``ml.preprocessing`` makes them."""
+
+    def sizes(self, examined: ExaminedFile) -> Sequence[int]:
+        """Their sides in pixels; none where nothing is wanted of this file."""
+
+    def begin(self, squares: Callable[[], list[bytes]]) -> None:
+        """Must see to it that ``squares`` is called, once, in another thread: until then its decoder takes no other file.
+
+        It returns the bytes of float32 of each; none where they could not be made.
+        """
+
+
+def examine_apart(
+    content: bytes | Path, *, render: bool = True, reduction: Reduction | None = None
+) -> ExaminedFile:
+    """``examine`` in another process, whose file is not decoded again for ``reduction``, unless it is rendered.
+
+    Raises ``ImageRefused``, ``DecoderDied`` and ``DecoderError``.
+    """
+    with contextlib.ExitStack() as stack:
+        process = stack.enter_context(processes.one())
+        answer = _answer(process, "examine", [content], render=render)
+        head = {name: value for name, value in answer.head.items() if name != "peak_bytes"}
+        head["kind"] = FileKind(head["kind"])
+        # JSON knows lists alone.
+        head |= {name: tuple(head[name]) for name in ("unshown", "damage")}
+        preview, thumbnail = answer.parts
+        examined = ExaminedFile(**head, preview=preview, thumbnail=thumbnail)
+        if reduction is not None and (sizes := reduction.sizes(examined)):
+            ours = stack.pop_all()
+
+            def squares() -> list[bytes]:
+                with ours, contextlib.suppress(DecoderDied):
+                    return list(_answer(process, "reduce", [], sizes=list(sizes)).parts)
+                return []
+
+            try:
+                reduction.begin(squares)
+            except BaseException:
+                ours.close()
+                raise
+    return examined
 
 
 def same_picture_apart(first: bytes | Path, second: bytes | Path) -> bool:
@@ -62,6 +99,11 @@ def deidentify_apart(content: bytes | Path, key: bytes, *, is_shown: bool) -> De
 
 
 def _ask(ask: str, *contents: bytes | Path, **said: Any) -> Message:
+    with processes.one() as process:
+        return _answer(process, ask, contents, **said)
+
+
+def _answer(process: _Process, ask: str, contents: Sequence[bytes | Path], **said: Any) -> Message:
     """``contents`` are those of files, or where they lie; what lies there comes to the decoder behind the others."""
     seconds = settings.CXR_DECODE_SECONDS
     limits = dataclasses.asdict(image_limits())
@@ -71,10 +113,9 @@ def _ask(ask: str, *contents: bytes | Path, **said: Any) -> Message:
         files = [stack.enter_context(path.open("rb")) for path in contents if isinstance(path, Path)]
         descriptors = [file.fileno() for file in files]
         head = {"ask": ask, "limits": limits, "cpu_seconds": seconds, **said}
-        process = stack.enter_context(processes.one())
         answer = process.ask(Message(head, parts, descriptors), seconds=WALL_FACTOR * seconds)
     if "refused" in answer.head:
-        raise ImageRefused(answer.head["refused"], answer.head["reason"])
+        raise ImageRefused(*answer.head["refused"])
     return answer
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from diagnosis.intake.decoder_messages import Message, receive, send
 from diagnosis.intake.deidentification import deidentify
-from diagnosis.intake.examine import examine, same_picture
-from ml.imaging import ImageRefused, Limits
+from diagnosis.intake.examine import examine_open, same_picture
+from ml.imaging import CheckedImage, ImageRefused, Limits
+from ml.preprocessing import Preprocessing
 
 
 def main(descriptor: int, memory_bytes: int) -> None:
@@ -25,12 +26,13 @@ def main(descriptor: int, memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     connection = socket.socket(fileno=descriptor)
     send(connection, Message({"ready": True}))
+    decoder = Decoder()
     while (question := receive(connection, takes_files=True)) is not None:
         _allow_cpu(question.head["cpu_seconds"])
         try:
-            answer = _answer(question)
+            answer = decoder.answer(question)
         except ImageRefused as refusal:
-            answer = Message({"refused": refusal.code, "reason": str(refusal)})
+            answer = Message({"refused": list(refusal.args)})
         except MemoryError:
             # Between the decoders: what they cannot allocate is a refusal of its own.
             sys.exit(1)
@@ -57,23 +59,42 @@ def _peak_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
-def _answer(question: Message) -> Message:
-    limits = Limits(**question.head["limits"])
-    if question.head["ask"] == "same_picture":
-        first, second = question.parts
-        return Message({"same": same_picture(first, second, limits)})
-    [content] = question.parts
-    if question.head["ask"] == "deidentify":
-        key, is_shown = bytes.fromhex(question.head["key"]), question.head["is_shown"]
-        copy = deidentify(content, key, limits, is_shown=is_shown)
-        return Message({"header": copy.header}, [copy.content])
-    examined = examine(content, limits, render=question.head["render"])
-    head = {
-        field.name: getattr(examined, field.name)
-        for field in dataclasses.fields(examined)
-        if field.name not in ("preview", "thumbnail")
-    }
-    return Message(head, [examined.preview, examined.thumbnail])
+class Decoder:
+    """What was decoded of the last examined file is kept until the next question: it may be what is to be reduced."""
+
+    def __init__(self) -> None:
+        self._checked: CheckedImage | None = None
+
+    def answer(self, question: Message) -> Message:
+        """Raises ``ImageRefused``."""
+        checked, self._checked = self._checked, None
+        if question.head["ask"] == "reduce":
+            return _reduced(checked, question.head["sizes"])
+        del checked
+        limits = Limits(**question.head["limits"])
+        if question.head["ask"] == "same_picture":
+            first, second = question.parts
+            return Message({"same": same_picture(first, second, limits)})
+        [content] = question.parts
+        if question.head["ask"] == "deidentify":
+            key, is_shown = bytes.fromhex(question.head["key"]), question.head["is_shown"]
+            copy = deidentify(content, key, limits, is_shown=is_shown)
+            return Message({"header": copy.header}, [copy.content])
+        examined, self._checked = examine_open(content, limits, render=question.head["render"])
+        head = {
+            field.name: getattr(examined, field.name)
+            for field in dataclasses.fields(examined)
+            if field.name not in ("preview", "thumbnail")
+        }
+        return Message(head, [examined.preview, examined.thumbnail])
+
+
+def _reduced(checked: CheckedImage | None, sizes: list[int]) -> Message:
+    """The squares of these sizes, each as the bytes of float32."""
+    if checked is None:
+        return Message({})
+    pixels = checked.pixels()
+    return Message({}, [Preprocessing(size).square(pixels).tobytes() for size in sizes])
 
 
 if __name__ == "__main__":

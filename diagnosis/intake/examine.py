@@ -7,12 +7,14 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from diagnosis.intake.dicom_header import read_header
 from ml.imaging import (
+    CheckedImage,
     FileKind,
     ImageRefused,
     Limits,
@@ -30,8 +32,8 @@ class ExaminedFile:
 
     ``header`` is the ``DicomHeader`` as JSON holds it (dates and times in ISO 8601), empty for a picture without one.
     ``preview`` and ``thumbnail`` are JPEG without metadata, empty where they were not asked for. For a DICOM object whose content
-    cannot be shown ``unshown_code`` and ``unshown_reason`` say why: a code of ``ml.imaging.REFUSALS`` and its sentence;
-    ``damage_code`` and ``damage_reason`` the same of an object that is not whole, whatever could be shown of it.
+    cannot be shown ``unshown`` says why: what an ``ImageRefused`` is made of, its code first; ``damage`` the same of an object
+    that is not whole, whatever could be shown of it.
     """
 
     kind: FileKind
@@ -40,15 +42,17 @@ class ExaminedFile:
     header: dict[str, Any]
     preview: bytes = b""
     thumbnail: bytes = b""
-    unshown_code: str = ""
-    unshown_reason: str = ""
-    damage_code: str = ""
-    damage_reason: str = ""
+    unshown: Sequence[Any] = ()
+    damage: Sequence[Any] = ()
 
     @property
     def is_shown(self) -> bool:
         """Whether every pixel of it was decoded, so that there can be a picture of it."""
-        return bool(self.rows and self.columns and not self.unshown_code)
+        return bool(self.rows and self.columns and not self.unshown)
+
+    @property
+    def unshown_code(self) -> str:
+        return self.unshown[0] if self.unshown else ""
 
 
 def examine(content: bytes, limits: Limits, *, render: bool = True) -> ExaminedFile:
@@ -56,6 +60,14 @@ def examine(content: bytes, limits: Limits, *, render: bool = True) -> ExaminedF
 
     Raises ``ml.imaging.ImageRefused`` for what is no image and no DICOM object.
     """
+    return examine_open(content, limits, render=render)[0]
+
+
+def examine_open(
+    content: bytes, limits: Limits, *, render: bool = True
+) -> tuple[ExaminedFile, CheckedImage | None]:
+    """``examine``, and what was decoded: ``None`` where it was rendered, or cannot be shown."""
+    checked = None
     header: dict[str, Any] = {}
     if sniff(content) is FileKind.DICOM:
         said = read_header(content, limits=limits)
@@ -67,24 +79,25 @@ def examine(content: bytes, limits: Limits, *, render: bool = True) -> ExaminedF
             kind, rows, columns = image.kind, image.rows, image.columns
             preview, thumbnail = render_views(image.pixels)
         else:
-            kind, rows, columns = check_image(content, limits=limits)
+            checked = check_image(content, limits=limits)
+            kind, rows, columns = checked.kind, checked.rows, checked.columns
     except ImageRefused as refusal:
         if not header:
             raise
         damage = _damage(content, limits)
-        return ExaminedFile(
+        unshown = ExaminedFile(
             kind=FileKind.DICOM,
             rows=header["rows"],
             columns=header["columns"],
             header=header,
-            unshown_code=refusal.code,
-            unshown_reason=str(refusal),
-            damage_code=damage.code if damage else "",
-            damage_reason=str(damage) if damage else "",
+            unshown=refusal.args,
+            damage=damage.args if damage else (),
         )
-    return ExaminedFile(
+        return unshown, None
+    examined = ExaminedFile(
         kind=kind, rows=rows, columns=columns, header=header, preview=preview, thumbnail=thumbnail
     )
+    return examined, checked
 
 
 def _damage(content: bytes, limits: Limits) -> ImageRefused | None:

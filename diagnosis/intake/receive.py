@@ -14,15 +14,18 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
+from django.utils.translation import gettext_noop
 
 from diagnosis import policies
 from diagnosis.intake.analysable import why_not_analysed
-from diagnosis.intake.decoder import DecoderDied, examine_apart, same_picture_apart
+from diagnosis.intake.decoder import DecoderDied, Reduction, examine_apart, same_picture_apart
 from diagnosis.intake.deidentified import DeidentifiedFile, deidentified
 from diagnosis.intake.examine import ExaminedFile
+from diagnosis.intake.refused import refusal_sentence
 from diagnosis.intake.spool import Spool, SpooledFile
 from diagnosis.limits import image_limits
 from diagnosis.models import HeldReason, Image, IncomingFile, NotAnalysed, Road, Site, StoredFile, User
+from diagnosis.sentences import Sentence
 from diagnosis.services.arrivals import twin_hold, why_hold_twin
 from diagnosis.services.held import (
     MAX_CRASHES,
@@ -45,7 +48,7 @@ from diagnosis.services.studies import (
 )
 from ml.imaging import FileKind, ImageRefused, sniff
 
-WAITING_ALREADY = "This file is waiting for your confirmation already."
+WAITING_ALREADY = Sentence(gettext_noop("This file is waiting for your confirmation already."))
 
 #: What keeps an object from being shown, and makes it no worse: it is kept with its study where it is not to be analysed anyway.
 #: All other refusals mean that the file is damaged.
@@ -135,7 +138,7 @@ def _wait(arrival: Arrival, examined: ExaminedFile) -> Receipt:
 
 def refused(*, actor: User, site: Site, name: str, refusal: ImageRefused) -> Receipt:
     file_refuse(actor=actor, site=site, code=refusal.code)
-    return Receipt(name, FileOutcome.REFUSED, str(refusal), code=refusal.code)
+    return Receipt(name, FileOutcome.REFUSED, refusal_sentence(refusal), code=refusal.code)
 
 
 def known_bytes(arrival: Arrival) -> Receipt | None:
@@ -159,7 +162,7 @@ def _waiting(arrival: Arrival) -> Receipt | None:
     return Receipt(arrival.name, FileOutcome.WAITING, WAITING_ALREADY, incoming=waiting, was_waiting=True)
 
 
-def examine_arrival(arrival: Arrival, *, render: bool) -> ExaminedFile:
+def examine_arrival(arrival: Arrival, *, render: bool, reduction: Reduction | None = None) -> ExaminedFile:
     """Read the file to its end, in a process of its own; ``render`` it where somebody is to look at it at once.
 
     Raises ``ImageRefused`` with a sentence for the person, and ``KilledDecoder`` for a file that ends that process again.
@@ -167,7 +170,7 @@ def examine_arrival(arrival: Arrival, *, render: bool) -> ExaminedFile:
     crashes = decode_crashes(arrival.sha256)
     while crashes < MAX_CRASHES:
         try:
-            examined = examine_apart(arrival.for_decoder, render=render)
+            examined = examine_apart(arrival.for_decoder, render=render, reduction=reduction)
             if examined.unshown_code:
                 _require_kept_unshown(examined)
             return deidentified(arrival.site, arrival.for_decoder, examined)
@@ -178,9 +181,9 @@ def examine_arrival(arrival: Arrival, *, render: bool) -> ExaminedFile:
 
 def _require_kept_unshown(examined: ExaminedFile) -> None:
     if examined.unshown_code not in HARMLESS or not_analysed(examined) is None:
-        raise ImageRefused(examined.unshown_code, examined.unshown_reason)
-    if examined.damage_code:
-        raise ImageRefused(examined.damage_code, examined.damage_reason)
+        raise ImageRefused(*examined.unshown)
+    if examined.damage:
+        raise ImageRefused(*examined.damage)
 
 
 def not_analysed(examined: ExaminedFile) -> NotAnalysed | None:

@@ -22,6 +22,7 @@ from diagnosis.intake.receive import (
     shows_the_same,
     uid_twin,
 )
+from diagnosis.intake.reducing import Reducing
 from diagnosis.intake.spool import Spool
 from diagnosis.intake.submit import file_failed
 from diagnosis.limits import image_limits
@@ -77,17 +78,28 @@ def _receive(
         return known
     if isinstance(content, Spool):
         content.sync_meanwhile()
+    reducing = Reducing(site, arrival.sha256)
     try:
-        examined = examine_arrival(arrival, render=False)
+        examined = examine_arrival(arrival, render=False, reduction=reducing)
     except KilledDecoder:
         return hold_unread(arrival)
+    receipt = None
+    try:
+        receipt = _decide(arrival, examined, described, reducing)
+        return receipt
+    finally:
+        if receipt is None or receipt.outcome is not FileOutcome.STORED:
+            reducing.drop()
+
+
+def _decide(arrival: Arrival, examined: ExaminedFile, described: Described, reducing: Reducing) -> Receipt:
     twin = uid_twin(arrival, examined)
     same_picture_as = twin if twin is not None and shows_the_same(arrival, twin) else None
     try:
-        return _take_in(arrival, examined, described, same_picture_as)
+        return _take_in(arrival, examined, described, same_picture_as, reducing)
     except IntegrityError:
         # Somebody brought the same patient, study or image at the same moment; now it is there to be found.
-        return known_bytes(arrival) or _take_in(arrival, examined, described, same_picture_as)
+        return known_bytes(arrival) or _take_in(arrival, examined, described, same_picture_as, reducing)
 
 
 def _size(content: bytes | Path | Spool) -> int:
@@ -97,9 +109,13 @@ def _size(content: bytes | Path | Spool) -> int:
 
 
 def _take_in(
-    arrival: Arrival, examined: ExaminedFile, described: Described, same_picture_as: Image | None
+    arrival: Arrival,
+    examined: ExaminedFile,
+    described: Described,
+    same_picture_as: Image | None,
+    reducing: Reducing,
 ) -> Receipt:
-    with kept(arrival, examined) as received:
+    with kept(arrival, examined) as received, reducing.before_the_message():
         receipt = file_take_in(
             actor=arrival.actor, received=received, described=described, same_picture_as=same_picture_as
         )

@@ -13,12 +13,24 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
-from diagnosis.models import AuditAction, Image, ModelVersion, Prediction, PredictionStatus, Study, User
+from diagnosis.models import (
+    AuditAction,
+    Image,
+    ModelVersion,
+    Prediction,
+    PredictionStatus,
+    Study,
+    StudyStatus,
+    User,
+)
+from diagnosis.sentences import Sentence, Words
 from diagnosis.services import transitions
 from diagnosis.services.audit import audit_record
+from diagnosis.services.durability import unsynced
 from diagnosis.services.outbox import message_enqueue
 from diagnosis.services.second_reads import late_opinion_check
 from diagnosis.services.transitions import PredictionEvent, StudyEvent
@@ -32,9 +44,12 @@ MAX_ATTEMPTS = 3
 # A message that no worker took up for so long is taken for lost, and sent again.
 STALE_AFTER = dt.timedelta(minutes=5)
 
-WORKER_LOST = (
-    f"The analysis stopped {MAX_ATTEMPTS} times without finishing. "
-    "The image itself can be read; press “Run again” once the worker has been checked."
+WORKER_LOST = Sentence(
+    gettext_noop(
+        "The analysis stopped {count} times without finishing. The image itself can be read; "
+        "press “Run again” once the worker has been checked."
+    ),
+    count=MAX_ATTEMPTS,
 )
 
 
@@ -44,22 +59,37 @@ def _lease_end() -> dt.datetime:
 
 def study_apply(*, study: Study, event: StudyEvent) -> None:
     """Move ``study`` by the table of transitions, under a row lock."""
-    locked = Study.objects.select_for_update().get(pk=study.pk)
-    status = transitions.study_next(locked.status, event)
-    if status != locked.status:
-        Study.objects.filter(pk=study.pk).update(status=status)
-    study.status = status
+    _study_move(study, _status_locked(study), event)
+
+
+def _status_locked(study: Study) -> str:
+    """The status of ``study``, whose row is locked until the end of the transaction."""
+    return Study.objects.select_for_update().values_list("status", flat=True).get(pk=study.pk)
+
+
+def _study_move(study: Study, status: str, event: StudyEvent) -> None:
+    study.status = transitions.study_next(status, event)
+    if study.status != status:
+        Study.objects.filter(pk=study.pk).update(status=study.status)
 
 
 def _study_settle(study: Study) -> None:
-    Study.objects.select_for_update().get(
-        pk=study.pk
-    )  # Two images that finish together must not both see the other unfinished.
+    status = _status_locked(study)  # Two images that finish together must not both see the other unfinished.
     unfinished = Prediction.objects.filter(
         image__study=study, status__in=[PredictionStatus.QUEUED, PredictionStatus.RUNNING]
     )
-    if not unfinished.exists():
-        study_apply(study=study, event=StudyEvent.ANALYSES_SETTLED)
+    if unfinished.exists():
+        study.status = status
+    else:
+        _study_move(study, status, StudyEvent.ANALYSES_SETTLED)
+
+
+def _after(actor: User, prediction: Prediction) -> None:
+    """What the end of an analysis changes beside its own row."""
+    study = prediction.image.study
+    _study_settle(study)
+    if study.status == StudyStatus.READ:
+        late_opinion_check(actor=actor, study=study)
 
 
 def _dispatch(prediction: Prediction) -> None:
@@ -123,22 +153,30 @@ def _ask_active_model(*, actor: User, image: Image) -> Prediction:
     return prediction
 
 
-@transaction.atomic
 def prediction_claim(*, prediction_id: str) -> Prediction | None:
     """Take up a queued analysis, or one whose worker was lost; ``None`` when there is nothing to do.
 
-    A compare-and-swap: of several workers with the same message exactly one gets the row.
+    A compare-and-swap: of several workers with the same message exactly one gets the row. A claim that is lost with the power is
+    lost with its worker, and the analysis still queued.
     """
     now = timezone.now()
-    claimed = (
-        Prediction.objects.filter(pk=prediction_id, attempts__lt=MAX_ATTEMPTS)
-        .filter(Q(status=PredictionStatus.QUEUED) | Q(status=PredictionStatus.RUNNING, lease_until__lt=now))
-        .update(status=PredictionStatus.RUNNING, attempts=F("attempts") + 1, lease_until=_lease_end())
-    )
+    with unsynced():
+        claimed = (
+            Prediction.objects.filter(pk=prediction_id, attempts__lt=MAX_ATTEMPTS)
+            .filter(
+                Q(status=PredictionStatus.QUEUED) | Q(status=PredictionStatus.RUNNING, lease_until__lt=now)
+            )
+            .update(status=PredictionStatus.RUNNING, attempts=F("attempts") + 1, lease_until=_lease_end())
+        )
     if not claimed:
         return None
-    return Prediction.objects.select_related("image__study", "image__site", "model_version").get(
-        pk=prediction_id
+    return (
+        # All that the end of the analysis asks for, so that it asks for no more.
+        Prediction.objects.select_related(
+            "image__study__patient", "image__study__site", "image__site", "model_version"
+        )
+        .defer("activation_maps")
+        .get(pk=prediction_id)
     )
 
 
@@ -170,8 +208,7 @@ def prediction_record(*, actor: User, prediction: Prediction, output: ModelOutpu
         reason="",
     )
     if recorded:
-        _study_settle(prediction.image.study)
-        late_opinion_check(actor=actor, study=prediction.image.study)
+        _after(actor, prediction)
         _audit(
             actor,
             AuditAction.ANALYSIS_DONE,
@@ -183,28 +220,26 @@ def prediction_record(*, actor: User, prediction: Prediction, output: ModelOutpu
 
 
 @transaction.atomic
-def prediction_refuse(*, actor: User, prediction: Prediction, code: str, reason: str) -> bool:
+def prediction_refuse(*, actor: User, prediction: Prediction, code: str, reason: Words) -> bool:
     """The image is not one the network may judge; ``reason`` is a sentence for the person, ``code`` the same for a program.
 
     It stays refused for this model: only another model version is asked about the image again.
     """
     policies.require(actor, policies.Act.RECORD_ANALYSIS, prediction.image.site)
-    recorded = _finish(prediction, PredictionEvent.REFUSE, reason=reason[:500], refusal_code=code[:64])
+    recorded = _finish(prediction, PredictionEvent.REFUSE, reason=reason, refusal_code=code[:64])
     if recorded:
-        _study_settle(prediction.image.study)
-        late_opinion_check(actor=actor, study=prediction.image.study)
+        _after(actor, prediction)
         _audit(actor, AuditAction.ANALYSIS_REFUSED, prediction, code=code)
     return recorded
 
 
 @transaction.atomic
-def prediction_fail(*, actor: User, prediction: Prediction, reason: str) -> bool:
+def prediction_fail(*, actor: User, prediction: Prediction, reason: Words) -> bool:
     """The analysis did not come to an end; ``reason`` is a sentence for the person, who may run it again."""
     policies.require(actor, policies.Act.RECORD_ANALYSIS, prediction.image.site)
-    recorded = _finish(prediction, PredictionEvent.FAIL, reason=reason[:500])
+    recorded = _finish(prediction, PredictionEvent.FAIL, reason=reason)
     if recorded:
-        _study_settle(prediction.image.study)
-        late_opinion_check(actor=actor, study=prediction.image.study)
+        _after(actor, prediction)
         _audit(actor, AuditAction.ANALYSIS_FAILED, prediction, attempts=prediction.attempts)
     return recorded
 

@@ -7,6 +7,7 @@ the patient, with the analysis, or when somebody looks first.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 from django.core.files.base import ContentFile
@@ -14,16 +15,23 @@ from django.core.files.storage import default_storage
 from numpy.typing import NDArray
 
 from diagnosis.models import StoredFile
-from ml.imaging import render_views
+from ml.imaging import ImageRefused, render_views
 
 logger = logging.getLogger(__name__)
 
 
-def renderings_make(*, stored: StoredFile, pixels: NDArray[np.float32]) -> None:
-    """Make the pictures of ``stored`` that are not there yet. One that cannot be saved is made when somebody looks at it."""
+def renderings_make(*, stored: StoredFile, pixels: Callable[[], NDArray[np.float32]]) -> None:
+    """Make the pictures of ``stored`` that are not there yet. One that cannot be saved is made when somebody looks at it.
+
+    ``pixels`` is asked for them where one is missing, and may raise ``ImageRefused`` and ``OSError``.
+    """
     if all(default_storage.exists(name) for name in (stored.preview.name, stored.thumbnail.name) if name):
         return
-    preview, thumbnail = render_views(pixels)
+    try:
+        preview, thumbnail = render_views(pixels())
+    except (ImageRefused, OSError):
+        logger.exception("A stored file could not be read again.", extra={"stored_file": str(stored.pk)})
+        return
     renderings_save(stored=stored, preview=preview, thumbnail=thumbnail)
 
 

@@ -27,12 +27,12 @@ from ml.imaging.grey_scale import (
     Rescale,
     Window,
     WindowFunction,
-    check_display_values,
+    checked_table,
     display_values,
 )
-from ml.imaging.image import GreyImage, Limits
+from ml.imaging.image import CheckedImage, GreyImage, Limits
 from ml.imaging.kinds import FileKind
-from ml.imaging.refusals import refusal
+from ml.imaging.refusals import gettext_noop, refusal
 
 # pydicom's warnings quote the values of elements, and those are patient data: they must reach no log and no
 # terminal.
@@ -68,18 +68,18 @@ def read_dicom(data: bytes, limits: Limits) -> GreyImage:
     )
 
 
-def check_dicom(data: bytes, limits: Limits) -> tuple[int, int]:
-    """Raise what `read_dicom` would, and make no pixels: every sample is decoded and looked at, none is turned into grey.
-
-    Returns rows and columns.
-    """
+def check_dicom(data: bytes, limits: Limits) -> CheckedImage:
+    """Raise what `read_dicom` would, and make no pixels yet: every sample is decoded and looked at, none is turned into grey."""
     decoded = _decoded(data, limits)
+    samples = decoded.samples
+    rows, columns = samples.shape[:2]
     if decoded.scale is None:
-        grey_of_rgb(decoded.samples)
-    else:
-        check_display_values(decoded.samples, decoded.scale, decoded.bits_stored, decoded.signed)
-    rows, columns = decoded.samples.shape[:2]
-    return int(rows), int(columns)
+        grey = grey_of_rgb(samples)
+        return CheckedImage(
+            FileKind.DICOM, int(rows), int(columns), lambda: grey.astype(np.float32) / np.float32(255)
+        )
+    table = checked_table(samples, decoded.scale, decoded.bits_stored, decoded.signed)
+    return CheckedImage(FileKind.DICOM, int(rows), int(columns), lambda: table[samples])
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +178,9 @@ def _file_meta(data: bytes) -> tuple[int, UID]:
         raise refusal("truncated")
     uid = meta.get("TransferSyntaxUID")
     if not isinstance(uid, UID) or not uid.is_valid:
-        raise refusal("invalid_dicom", problem="it does not say how it is encoded (Transfer Syntax UID)")
+        raise refusal(
+            "invalid_dicom", problem=gettext_noop("it does not say how it is encoded (Transfer Syntax UID)")
+        )
     return file.tell(), uid
 
 
@@ -217,21 +219,23 @@ def image_size(ds: Dataset) -> tuple[int, int]:
     """Return Rows and Columns. Raises `ImageRefused`: no_pixel_data, invalid_dicom."""
     if "PixelData" not in ds:
         if "FloatPixelData" in ds or "DoubleFloatPixelData" in ds:
-            raise refusal("unsupported_samples", problem="floating point")
+            raise refusal("unsupported_samples", problem=gettext_noop("floating point"))
         raise refusal("no_pixel_data")
     rows, columns = unsigned_short(ds, "Rows"), unsigned_short(ds, "Columns")
     if not rows or not columns:
-        raise refusal("invalid_dicom", problem="it declares an image of no rows or no columns")
+        raise refusal("invalid_dicom", problem=gettext_noop("it declares an image of no rows or no columns"))
     return rows, columns
 
 
 def unsigned_short(ds: Dataset, keyword: str) -> int:
     """Return an element of the Image Pixel module that must be one value of VR US (PS3.3 C.7.6.3)."""
     if keyword not in ds:
-        raise refusal("invalid_dicom", problem=f"{keyword} is missing")
+        raise refusal("invalid_dicom", problem=gettext_noop("{keyword} is missing"), keyword=keyword)
     element = ds[keyword]
     if element.VR != "US" or not isinstance(element.value, int):
-        raise refusal("invalid_dicom", problem=f"{keyword} is not one unsigned number")
+        raise refusal(
+            "invalid_dicom", problem=gettext_noop("{keyword} is not one unsigned number"), keyword=keyword
+        )
     return element.value
 
 
@@ -241,7 +245,7 @@ def check_single_frame(ds: Dataset) -> None:
     if frames is None:
         return
     if int(frames) < 1:
-        raise refusal("invalid_dicom", problem="its Number of Frames is less than 1")
+        raise refusal("invalid_dicom", problem=gettext_noop("its Number of Frames is less than 1"))
     if int(frames) > 1:
         raise refusal("several_frames")
 
@@ -258,15 +262,24 @@ def sample_format(ds: Dataset) -> tuple[int, bool]:
     """Return Bits Stored and whether samples are signed (PS3.5 8.1.1). Raises `ImageRefused`."""
     allocated, stored = unsigned_short(ds, "BitsAllocated"), unsigned_short(ds, "BitsStored")
     if allocated not in (8, 16):
-        raise refusal("unsupported_samples", problem=f"{allocated} bits for each sample")
+        raise refusal(
+            "unsupported_samples",
+            problem=gettext_noop("{allocated} bits for each sample"),
+            allocated=allocated,
+        )
     if not 1 <= stored <= allocated:
-        raise refusal("invalid_dicom", problem=f"Bits Stored is {stored} in samples of {allocated} bits")
+        raise refusal(
+            "invalid_dicom",
+            problem=gettext_noop("Bits Stored is {stored} in samples of {allocated} bits"),
+            stored=stored,
+            allocated=allocated,
+        )
     # PS3.5 8.1.1: High Bit shall be one less than Bits Stored. The decoders rely on it without looking.
     if unsigned_short(ds, "HighBit") != stored - 1:
-        raise refusal("unsupported_samples", problem="the stored bits are not the lowest ones")
+        raise refusal("unsupported_samples", problem=gettext_noop("the stored bits are not the lowest ones"))
     representation = unsigned_short(ds, "PixelRepresentation")
     if representation not in (0, 1):
-        raise refusal("invalid_dicom", problem="Pixel Representation is neither 0 nor 1")
+        raise refusal("invalid_dicom", problem=gettext_noop("Pixel Representation is neither 0 nor 1"))
     return stored, representation == 1
 
 
@@ -287,7 +300,7 @@ def photometric_interpretation(ds: Dataset) -> str:
         return photometric
     if samples > 1 or photometric in (*COLOUR, "PALETTE COLOR"):
         raise refusal("not_grey")
-    raise refusal("invalid_dicom", problem="Photometric Interpretation is missing or unknown")
+    raise refusal("invalid_dicom", problem=gettext_noop("Photometric Interpretation is missing or unknown"))
 
 
 def grey_scale(ds: Dataset, photometric: str, bits_stored: int) -> GreyScale:
@@ -320,7 +333,7 @@ def modality_transform(ds: Dataset) -> Lut | Rescale | None:
     # C.11.1: where one is present the other is required; half a rescale would put the window in the wrong
     # place.
     if slope is None or intercept is None or slope == 0:
-        raise refusal("invalid_dicom", problem="its Rescale Slope and Intercept are incomplete")
+        raise refusal("invalid_dicom", problem=gettext_noop("its Rescale Slope and Intercept are incomplete"))
     return Rescale(slope, intercept)
 
 
@@ -340,10 +353,12 @@ def voi_transform(ds: Dataset, modality: Lut | Rescale | None) -> Lut | Window |
         return None
     name = str(ds.get("VOILUTFunction") or WindowFunction.LINEAR).strip().upper()
     if name not in WindowFunction.__members__:
-        raise refusal("invalid_dicom", problem="its VOI LUT Function is unknown")
+        raise refusal("invalid_dicom", problem=gettext_noop("its VOI LUT Function is unknown"))
     window = Window(center, width, WindowFunction(name))
     if not window.is_valid:
-        raise refusal("invalid_dicom", problem="its Window Width is too small for its VOI LUT Function")
+        raise refusal(
+            "invalid_dicom", problem=gettext_noop("its Window Width is too small for its VOI LUT Function")
+        )
     return window
 
 
@@ -356,7 +371,7 @@ def number(ds: Dataset, keyword: str) -> float | None:
         return None
     result = float(value)
     if not math.isfinite(result):
-        raise refusal("invalid_dicom", problem=f"{keyword} is not a number")
+        raise refusal("invalid_dicom", problem=gettext_noop("{keyword} is not a number"), keyword=keyword)
     return result
 
 
@@ -367,7 +382,7 @@ def lut(item: Dataset, *, signed_input: bool) -> Lut:
     signed where the table's input can be. Entries of 8 bits come one to a byte or one to a word; the length
     of the data tells which.
     """
-    problem = "one of its lookup tables contradicts its own description"
+    problem = gettext_noop("one of its lookup tables contradicts its own description")
     descriptor = [int(value) & 0xFFFF for value in item.LUTDescriptor]
     if len(descriptor) != 3:
         raise refusal("invalid_dicom", problem=problem)

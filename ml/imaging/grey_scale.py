@@ -214,13 +214,17 @@ def display_values(
     return _table_for(samples, scale, bits_stored, signed)[samples]
 
 
-def check_display_values(
+def checked_table(
     samples: NDArray[np.integer], scale: GreyScale, bits_stored: int, signed: bool
-) -> None:
-    """Raise what `display_values` would, without making its array: four bytes for each sample."""
+) -> NDArray[np.float32]:
+    """Return what the samples index to become `display_values`, without making that array: four bytes for each sample.
+
+    Raises what `display_values` would.
+    """
     table = _table_for(samples, scale, bits_stored, signed)
     if samples.max() >= len(table) or samples.min() < -len(table):
         raise IndexError("a sample lies outside what Bits Stored can hold")
+    return table
 
 
 def _table_for(

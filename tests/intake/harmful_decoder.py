@@ -5,7 +5,7 @@ import sys
 import time
 
 from diagnosis.intake import decoder_process
-from diagnosis.intake.examine import examine
+from diagnosis.intake.examine import examine_open
 
 
 def harmful_examine(content, limits, *, render):
@@ -23,10 +23,10 @@ def harmful_examine(content, limits, *, render):
     if b"HARM:write" in content:
         with open("harm.txt", "w") as file:  # noqa: PTH123  As a codec would.
             file.write("x" * 10_000)
-    return examine(content, limits, render=render)
+    return examine_open(content, limits, render=render)
 
 
-decoder_process.examine = harmful_examine
+decoder_process.examine_open = harmful_examine
 
 if __name__ == "__main__":
     decoder_process.main(int(sys.argv[1]), int(sys.argv[2]))

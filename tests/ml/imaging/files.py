@@ -12,6 +12,7 @@ from typing import Any
 
 import pydicom
 import pytest
+import numpy as np
 from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -127,7 +128,9 @@ def image_or_code(content: bytes | Path) -> GreyImage | str:
             check_image(content)
         assert checked.value.code == refused.code  # noqa: PT017
         return refused.code
-    assert check_image(content) == (image.kind, image.rows, image.columns)
+    checked = check_image(content)
+    assert (checked.kind, checked.rows, checked.columns) == (image.kind, image.rows, image.columns)
+    assert np.array_equal(checked.pixels(), image.pixels)
     return image
 
 
