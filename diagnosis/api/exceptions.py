@@ -21,25 +21,33 @@ from django.core.exceptions import (
 )
 from django.db import OperationalError
 from django.http import Http404
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework.views import exception_handler as rest_framework_handler
 
 from diagnosis.errors import Conflict, PersonError
+from diagnosis.full_disk import NO_ROOM, NOTHING_STORED, is_full_disk
+from diagnosis.full_disk import STATUS as FULL_DISK
 from diagnosis.models import User
 from diagnosis.policies import NotAllowed
 from diagnosis.services.access import denial_record
 
 logger = logging.getLogger(__name__)
 
-NOT_FOUND = "There is no such record, or it belongs to a hospital where you have no role."
-NOT_ACCEPTED = "What you sent was not accepted, and nothing was changed. Look at “errors” for the reason."
-TOO_LARGE = "The request is too large. Send fewer or smaller fields; only uploaded images may be large."
-TOO_MANY_FIELDS = "The request has too many fields. Send only what the documentation names."
-TOO_MANY_FILES = "The request holds too many files. Send them in several requests."
-NESTED_TOO_DEEPLY = "The request is nested too deeply to be read."
-NOT_UNDERSTOOD = "The request was not understood. Check its headers and its form."
+NOT_FOUND = gettext_lazy("There is no such record, or it belongs to a hospital where you have no role.")
+NOT_ACCEPTED = gettext_lazy(
+    "What you sent was not accepted, and nothing was changed. Look at “errors” for the reason."
+)
+TOO_LARGE = gettext_lazy(
+    "The request is too large. Send fewer or smaller fields; only uploaded images may be large."
+)
+TOO_MANY_FIELDS = gettext_lazy("The request has too many fields. Send only what the documentation names.")
+TOO_MANY_FILES = gettext_lazy("The request holds too many files. Send them in several requests.")
+NESTED_TOO_DEEPLY = gettext_lazy("The request is nested too deeply to be read.")
+NOT_UNDERSTOOD = gettext_lazy("The request was not understood. Check its headers and its form.")
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
@@ -109,16 +117,23 @@ def _reshape(error: exceptions.APIException, context: dict[str, Any]) -> Respons
 def _unexpected(error: Exception) -> Response:
     error_id = uuid.uuid4().hex[:8]
     logger.error("A request to the API failed.", exc_info=error, extra={"error_id": error_id})
+    if is_full_disk(error):
+        return _answer(FULL_DISK, _(NOTHING_STORED), NO_ROOM, error_id=error_id)
     if isinstance(error, OperationalError):
         return _answer(
             status.HTTP_503_SERVICE_UNAVAILABLE,
-            f"The database does not answer at the moment. Try again in a minute; error number {error_id}.",
+            _("The database does not answer at the moment. Try again in a minute; error number %(error_id)s.")
+            % {"error_id": error_id},
             "unavailable",
             error_id=error_id,
         )
     return _answer(
         status.HTTP_500_INTERNAL_SERVER_ERROR,
-        f"Something went wrong on our side. Try again, and if it fails again tell an administrator the error number {error_id}.",
+        _(
+            "Something went wrong on our side. Try again, and if it fails again tell an administrator the "
+            "error number %(error_id)s."
+        )
+        % {"error_id": error_id},
         "error",
         error_id=error_id,
     )

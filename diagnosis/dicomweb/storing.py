@@ -12,6 +12,7 @@ from pydicom.sequence import Sequence
 from rest_framework import status
 
 from diagnosis.dimse.status import OUT_OF_RESOURCES, SUCCESS
+from diagnosis.full_disk import STATUS as FULL_DISK
 from diagnosis.intake.dicom_header import read_few
 from diagnosis.limits import image_limits
 
@@ -52,6 +53,7 @@ class Stored:
     status: int
     sentence: str = ""
     stored_as: Identity | None = None
+    had_no_room: bool = False
 
     @property
     def to_retrieve(self) -> Identity:
@@ -73,12 +75,16 @@ class StoreAnswer:
         return not self._stored
 
     def status_code(self, *, is_whole: bool) -> int:
-        """200 all stored, 202 some, 409 none; 503 none, and not for a reason of theirs: worth trying again (PS3.18 10.5.3.2)."""
+        """200 all stored, 202 some, 409 none; 503 none, and not for a reason of theirs: worth trying again (PS3.18 10.5.3.2); 507
+        the same because the disk is full.
+        """
         failures = [stored.status for stored in self._stored if stored.status != SUCCESS]
         if not failures and is_whole:
             return status.HTTP_200_OK
         if len(failures) < len(self._stored):
             return status.HTTP_202_ACCEPTED
+        if all(stored.had_no_room for stored in self._stored):
+            return FULL_DISK
         if all(failure == OUT_OF_RESOURCES for failure in failures):
             return status.HTTP_503_SERVICE_UNAVAILABLE
         return status.HTTP_409_CONFLICT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from diagnosis.full_disk import NO_ROOM
 from diagnosis.services.studies import FileOutcome, Receipt
 
 SUCCESS = 0x0000
@@ -16,6 +17,7 @@ TRANSFER_SYNTAX_NOT_SUPPORTED = 0xC122
 #: By the code of the refusal; every other refusal means that the object cannot be understood.
 _REFUSALS = {
     "technical_error": OUT_OF_RESOURCES,
+    NO_ROOM: OUT_OF_RESOURCES,
     "permission_denied": NOT_AUTHORISED,
     "unsupported_transfer_syntax": TRANSFER_SYNTAX_NOT_SUPPORTED,
     "plugin_missing": TRANSFER_SYNTAX_NOT_SUPPORTED,

@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop, override
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, PatientDiffers, PersonError, StudyOfOtherPatient
+from diagnosis.full_disk import FILE_NOT_STORED, NO_ROOM, is_full_disk
 from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.models import (
     HeldReason,
@@ -27,6 +29,7 @@ from diagnosis.models import (
     Study,
     User,
 )
+from diagnosis.sentences import SOURCE_LANGUAGE, Sentence
 from diagnosis.services.arrivals import PatientNotNamed
 from diagnosis.services.held import held_already
 from diagnosis.services.patients import PatientIdentity, patient_identify, patient_identify_or_create
@@ -46,7 +49,11 @@ from diagnosis.services.studies import (
 logger = logging.getLogger(__name__)
 
 TECHNICAL_ERROR = "technical_error"
-SENT_TWICE = "This file was sent twice. Nothing was stored twice."
+SENT_TWICE = Sentence(gettext_noop("This file was sent twice. Nothing was stored twice."))
+
+
+#: What is held though it contradicts nobody.
+OF_NOBODY_ON_RECORD = frozenset({HeldReason.PATIENT_INVALID, HeldReason.PATIENT_NOT_NAMED})
 
 
 class Contradiction(Exception):  # noqa: N818  Named for what the file is in.
@@ -169,9 +176,18 @@ def _identified(submission: Submission, incoming: IncomingFile) -> Patient:
     in_file = None if submission.identity else PatientIdentity.from_header(incoming.header)
     identity = submission.identity or in_file
     if identity is None:
-        raise PatientNotNamed(
-            "The file does not say whose image it is. Send the patient with it: the record number, or an existing patient."
+        unnamed = PatientNotNamed(
+            Sentence(
+                gettext_noop(
+                    "The file does not say whose image it is. Send the patient with it: the record number, or an "
+                    "existing patient."
+                )
+            )
         )
+        if incoming.kind != ImageKind.DICOM:
+            raise unnamed
+        # Kept as on every other road: an administrator attaches it by hand.
+        raise Contradiction(HeldReason.PATIENT_NOT_NAMED, unnamed)
     try:
         return patient_identify_or_create(
             actor=submission.actor,
@@ -197,7 +213,7 @@ def _hold(submission: Submission, receipt: Receipt, found: Contradiction) -> Rec
     if (
         incoming is None
         or receipt.was_waiting
-        or (found.code != HeldReason.PATIENT_INVALID and on_record is None)
+        or (found.code not in OF_NOBODY_ON_RECORD and on_record is None)
     ):
         _discard(submission, receipt)
         return _refuse(submission, receipt.file_name, found.error)
@@ -249,6 +265,12 @@ def _repeat(submission: Submission, first: Receipt, *, file_name: str) -> Receip
     return Receipt(file_name, FileOutcome.DUPLICATE, SENT_TWICE, image=first.image)
 
 
+def _of_fields(error: ValidationError) -> Sentence:
+    """What is wrong with each field, in English: what is kept of it is nobody's own language."""
+    with override(SOURCE_LANGUAGE):
+        return Sentence(" ".join(error.messages))
+
+
 def _refuse(submission: Submission, file_name: str, error: Exception) -> Receipt:
     return file_failed(actor=submission.actor, site=submission.site, file_name=file_name, error=error)
 
@@ -257,18 +279,24 @@ def file_failed(*, actor: User, site: Site, file_name: str, error: Exception) ->
     """Refuse the file that ``error`` came up with: in its own words where they are for people, else in neutral ones."""
     match error:
         case PersonError():
-            code, reason = error.code, str(error)
+            code, reason = error.code, Sentence.of(error)
         case PermissionDenied():
-            code, reason = "permission_denied", str(error)
+            code, reason = "permission_denied", Sentence.of(error)
         case ValidationError():
-            code, reason = "invalid", " ".join(error.messages)
+            code, reason = "invalid", _of_fields(error)
+        case _ if is_full_disk(error):
+            logger.error("A file could not be stored: the disk is full.")
+            code, reason = NO_ROOM, Sentence(FILE_NOT_STORED)
         case _:
             error_id = uuid.uuid4().hex[:8]
             logger.error("A file could not be stored.", exc_info=error, extra={"error_id": error_id})
             code = TECHNICAL_ERROR
-            reason = (
-                "The file could not be stored for a technical reason, and nothing of it was kept. Send it again, and if that "
-                f"fails tell an administrator the error number {error_id}."
+            reason = Sentence(
+                gettext_noop(
+                    "The file could not be stored for a technical reason, and nothing of it was kept. Send it again, "
+                    "and if that fails tell an administrator the error number {error_id}."
+                ),
+                error_id=error_id,
             )
     file_refuse(actor=actor, site=site, code=code)
     return Receipt(file_name, FileOutcome.REFUSED, reason, code=code)

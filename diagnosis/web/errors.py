@@ -11,6 +11,8 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from diagnosis.errors import Conflict, PersonError
+from diagnosis.full_disk import NOTHING_STORED, is_full_disk
+from diagnosis.full_disk import STATUS as FULL_DISK
 from diagnosis.models import User
 from diagnosis.policies import NotAllowed
 from diagnosis.services.access import denial_record
@@ -63,7 +65,11 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Neutral on purpose: the log has the details. A database that does not answer is a 503, worth trying again."""
+    """Neutral on purpose: the log has the details. A database that does not answer is a 503, worth trying again, and a full disk
+    a 507.
+    """
+    if is_full_disk(sys.exc_info()[1]):
+        return _page(request, FULL_DISK, _("There is no room"), _(NOTHING_STORED))
     if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
         return _marked(render(request, "503.html", status=503))
     return _marked(render(request, "500.html", status=500))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpResponse
 from django.urls import reverse
+from django.utils.translation import gettext, gettext_noop
 from resumable_upload import Storage, TusHookError, TusServerCore
 
 from diagnosis.errors import Conflict, PersonError
+from diagnosis.full_disk import NOTHING_STORED, is_full_disk
+from diagnosis.full_disk import STATUS as FULL_DISK
 from diagnosis.intake.resumable import (
     PIECE_BYTES,
     TooLarge,
@@ -26,6 +30,8 @@ from diagnosis.intake.resumable import (
 from diagnosis.models import ResumableUpload, Site, UploadState, User
 from diagnosis.web.requests import PersonRequest
 
+logger = logging.getLogger(__name__)
+
 PART_TYPE = "application/offset+octet-stream"
 
 _BASE = "/parts"
@@ -33,14 +39,16 @@ _FINGERPRINT_LENGTH = 64
 
 #: The library's own texts are for programmers.
 SENTENCES: Mapping[int, str] = {
-    400: "The upload was not understood. Load the page again and send the file once more.",
-    404: "This upload is not known any more. Send the file again.",
-    409: "Another part of this file arrived meanwhile. The upload goes on from there.",
-    410: "This upload was interrupted too long ago, and what had arrived was thrown away. Send the file again.",
-    412: "The upload speaks another version of the protocol than the portal, 1.0.0.",
-    413: "The file, or one part of it, is larger than the limit.",
-    415: "The upload was not understood. Load the page again and send the file once more.",
-    460: "A part of the file was damaged on the way. It is sent again.",
+    400: gettext_noop("The upload was not understood. Load the page again and send the file once more."),
+    404: gettext_noop("This upload is not known any more. Send the file again."),
+    409: gettext_noop("Another part of this file arrived meanwhile. The upload goes on from there."),
+    410: gettext_noop(
+        "This upload was interrupted too long ago, and what had arrived was thrown away. Send the file again."
+    ),
+    412: gettext_noop("The upload speaks another version of the protocol than the portal, 1.0.0."),
+    413: gettext_noop("The file, or one part of it, is larger than the limit."),
+    415: gettext_noop("The upload was not understood. Load the page again and send the file once more."),
+    460: gettext_noop("A part of the file was damaged on the way. It is sent again."),
 }
 _STATUS: Mapping[type[PersonError], int] = {TooLarge: 413, TooMuchUnfinished: 429, Conflict: 409}
 
@@ -162,6 +170,14 @@ def tus_response(
             status, said = _first_piece(server, storage, headers, body, said)
     except PersonError as error:
         return _refused(_STATUS.get(type(error), 400), str(error)), storage.upload
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
+        logger.error("A piece of an upload could not be stored: the disk is full.")
+        if request.method == "POST" and storage.upload is not None:
+            upload_discard(actor=request.user, upload=storage.upload)
+        # Of one that was begun before, what had arrived stays: it goes on from there.
+        return _refused(FULL_DISK, gettext(NOTHING_STORED)), None
     if status >= 400:
         # The library forbids a piece after the last; to a sender who lost the answer, it has arrived already.
         return _refused(409 if status == 403 else status), storage.upload
@@ -199,7 +215,7 @@ def _body(request: PersonRequest) -> bytes | None:
 
 def _refused(status: int, sentence: str = "") -> HttpResponse:
     return HttpResponse(
-        sentence or SENTENCES.get(status, SENTENCES[400]),
+        sentence or gettext(SENTENCES.get(status, SENTENCES[400])),
         status=status,
         content_type="text/plain; charset=utf-8",
         headers={"Tus-Resumable": TusServerCore.TUS_VERSION},

@@ -21,6 +21,7 @@ from diagnosis.models import (
 )
 from diagnosis.services.accounts import membership_set, system_user
 from diagnosis.services.audit import first_broken_event
+from diagnosis.services.held import held_file_assign
 from ml.phantom import phantom_dicom, phantom_jpeg, phantom_png
 from tests.factories import ModelVersionFactory, PatientFactory
 
@@ -255,7 +256,7 @@ def test_of_a_refused_file_nothing_stays_on_the_disk(
     api, patient, stored_files, django_capture_on_commit_callbacks
 ):
     with django_capture_on_commit_callbacks(execute=True):
-        response = upload(api, dicom(2, patient_id="", patient_name=""))
+        response = upload(api, ("a.png", png(2)))
     assert response.status_code == 422
     assert nothing_is_left(stored_files)
     actions = list(AuditEvent.objects.order_by("seq").values_list("action", flat=True))
@@ -275,10 +276,28 @@ def test_a_picture_whose_patient_nobody_names_is_refused(
     assert not Patient.objects.exists()
 
 
-def test_a_dicom_file_without_a_record_number_is_refused_unless_the_patient_is_named(api, patient):
+@pytest.mark.parametrize("name", ["patient", "mrn"])
+def test_a_dicom_file_without_a_record_number_is_stored_with_the_patient_whom_its_sender_names(
+    api, patient, name
+):
     content = dicom(patient_id="", patient_name="")
-    assert results(upload(api, content)) == [("chest.dcm", "refused", "patient_not_named")]
-    assert results(upload(api, content, patient=str(patient.pk))) == [("chest.dcm", "stored", "")]
+    named = {"patient": str(patient.pk), "mrn": patient.mrn}[name]
+    assert results(upload(api, content, **{name: named})) == [("chest.dcm", "stored", "")]
+    assert Image.objects.get().study.patient == patient
+
+
+def test_a_dicom_file_of_which_nobody_says_whose_it_is_is_held_and_attached_by_hand(
+    api, patient, admin, stored_files
+):
+    content = dicom(patient_id="", patient_name="")
+    response = upload(api, content)
+    assert response.status_code == 202
+    assert results(response) == [("chest.dcm", "held", "patient_not_named")]
+    held = HeldFile.objects.get()
+    assert stored_files() == sorted(held.stored_names)
+    assert not Image.objects.exists()
+    held_file_assign(actor=admin, held=held, mrn=patient.mrn)
+    assert Image.objects.get().study.patient == patient
 
 
 def test_a_header_with_a_birth_date_in_the_future_makes_no_patient(api):
@@ -390,7 +409,9 @@ def test_a_full_disk_leaves_no_row_and_no_file(api, patient, monkeypatch, stored
         return real(name, content)
 
     monkeypatch.setattr(default_storage, "save", save)
-    assert upload(api, dicom()).status_code == 503
+    response = upload(api, dicom())
+    assert response.status_code == 507
+    assert results(response) == [("chest.dcm", "refused", "no_room")]
     assert len(saved) == 1
     assert nothing_is_left(stored_files)
 

@@ -93,6 +93,7 @@ def test_the_same_object_again_is_there_already(api):
     ("outcome", "code", "status", "reason"),
     [
         (FileOutcome.REFUSED, "technical_error", 503, 0xA700),
+        (FileOutcome.REFUSED, "no_room", 507, 0xA700),
         (FileOutcome.REFUSED, "unsupported_transfer_syntax", 409, 0xC122),
         (FileOutcome.HELD, "patient_differs", 200, None),
         (FileOutcome.DUPLICATE, "", 200, None),
@@ -277,8 +278,8 @@ def test_an_object_for_which_the_disk_has_no_room_may_be_sent_again(api, monkeyp
     sent = body(file()) if content_type == TYPE else file()
     monkeypatch.setattr("diagnosis.intake.spool.Spool.write", full)
     response = store(api, sent, content_type=content_type)
-    assert response.status_code == 503
-    assert "no room" in failures(response)[0][1]
+    assert response.status_code == 507
+    assert "disk of the portal is full" in failures(response)[0][1]
     assert not spooled()
     monkeypatch.undo()
     assert store(api, sent, content_type=content_type).status_code == 200

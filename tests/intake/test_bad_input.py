@@ -255,8 +255,8 @@ def test_a_disk_that_is_full_in_the_middle_of_a_file_leaves_nothing_and_the_next
         receipt = receive(content)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert (receipt.outcome, receipt.code) == (FileOutcome.REFUSED, "technical_error")
-    assert "Send it again" in receipt.reason
+    assert (receipt.outcome, receipt.code) == (FileOutcome.REFUSED, "no_room")
+    assert "send it again once there is room" in receipt.reason
     assert nothing_is_stored(stored_files)
     assert receive(content).outcome is FileOutcome.STORED
 

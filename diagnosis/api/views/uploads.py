@@ -13,6 +13,8 @@ from diagnosis.api.schema import errors
 from diagnosis.api.serializers.uploads import UploadResultSerializer, UploadSerializer
 from diagnosis.api.sites import site_or_only_one
 from diagnosis.api.views.base import PortalView
+from diagnosis.full_disk import NO_ROOM
+from diagnosis.full_disk import STATUS as FULL_DISK
 from diagnosis.intake.submit import TECHNICAL_ERROR, Submission, files_submit
 from diagnosis.policies import Act
 from diagnosis.services.patients import PatientIdentity
@@ -41,6 +43,10 @@ class UploadView(PortalView):
             422: OpenApiResponse(UploadResultSerializer, "Every file was refused; each says why."),
             503: OpenApiResponse(
                 UploadResultSerializer, "No file could be stored for a technical reason. Send them again."
+            ),
+            507: OpenApiResponse(
+                UploadResultSerializer,
+                "No file could be stored: the disk is full. Send them again once there is room.",
             ),
             **errors(400, 403, 413),
         },
@@ -73,7 +79,7 @@ def _result(receipt: Receipt) -> dict[str, Any]:
         "file": receipt.file_name,
         "status": receipt.outcome,
         "code": receipt.code,
-        "reason": receipt.reason,
+        "reason": str(receipt.reason),
         "image": image.pk if image else None,
         "study": image.study_id if image else None,
         "patient": image.study.patient_id if image else None,
@@ -85,7 +91,10 @@ def _status(receipts: list[Receipt]) -> int:
     outcomes = {receipt.outcome for receipt in receipts}
     if FileOutcome.STORED in outcomes:
         return 201
-    if any(receipt.code == TECHNICAL_ERROR for receipt in receipts):
+    codes = {receipt.code for receipt in receipts}
+    if NO_ROOM in codes:
+        return FULL_DISK
+    if TECHNICAL_ERROR in codes:
         return 503
     if FileOutcome.HELD in outcomes:
         return 202

@@ -29,9 +29,11 @@ from diagnosis.dicomweb.views.base import DicomWebView
 from diagnosis.dicomweb.views.retrieve import FilesView
 from diagnosis.dicomweb.views.search import StudySearchView
 from diagnosis.dimse.status import CANNOT_UNDERSTAND, DOES_NOT_MATCH, OUT_OF_RESOURCES, status_of
+from diagnosis.full_disk import FILE_NOT_STORED, NO_ROOM
 from diagnosis.intake.unattended import receive_unattended
 from diagnosis.models import Road, Site
 from diagnosis.policies import Act, sites_where
+from diagnosis.sentences import Sentence
 from diagnosis.services.studies import FileOutcome, Receipt
 from ml.imaging import refusal
 
@@ -45,7 +47,6 @@ TOO_MANY = f"One request may hold {MOST_PARTS} objects. Send the others in anoth
 NOT_OF_THIS_STUDY = (
     "The object belongs to another study than the one that the address names. It was not stored."
 )
-NO_ROOM = "The server has no room for this object now. It was not stored. Send it again later."
 NO_DICOM_PART = "This part is no application/dicom. It was not stored."
 
 
@@ -100,7 +101,7 @@ class StoreView(DicomWebView):
         if part.content_type and _base_type(MediaType(part.content_type)) != DICOM:
             return Stored(Identity(), CANNOT_UNDERSTAND, NO_DICOM_PART)
         if part.had_no_room:
-            return Stored(Identity(), OUT_OF_RESOURCES, NO_ROOM)
+            return Stored(Identity(), OUT_OF_RESOURCES, FILE_NOT_STORED, had_no_room=True)
         if part.content is None:
             limit = f"{settings.CXR_MAX_UPLOAD_BYTES / 1024**2:.0f} MB"
             return Stored(Identity(), CANNOT_UNDERSTAND, str(refusal("too_large", limit=limit)))
@@ -110,7 +111,13 @@ class StoreView(DicomWebView):
         receipt = receive_unattended(
             actor=self.person, site=site, content=part.content, name=f"{number}.dcm", road=Road.STOW
         )
-        return Stored(identity, status_of(receipt), receipt.reason, _copy(receipt))
+        return Stored(
+            identity,
+            status_of(receipt),
+            Sentence.of(receipt.reason).english,
+            _copy(receipt),
+            had_no_room=receipt.code == NO_ROOM,
+        )
 
 
 def _copy(receipt: Receipt) -> Identity | None:

@@ -19,6 +19,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
+from diagnosis.full_disk import NO_ROOM
+from diagnosis.full_disk import STATUS as FULL_DISK
 from diagnosis.intake.receive import receive_file, shown_name
 from diagnosis.intake.resumable import uploads_to_show
 from diagnosis.intake.submit import file_failed
@@ -110,9 +112,8 @@ def _row(request: PersonRequest, receipts: Sequence[Receipt]) -> HttpResponse:
             _("No file arrived. Choose it again."), status=400, content_type="text/plain; charset=utf-8"
         )
     [receipt] = receipts
-    response = render(
-        request, "uploads/_outcome.html", {"outcome": Outcome.of(receipt)}, status=STATUS[receipt.outcome]
-    )
+    status = FULL_DISK if receipt.code == NO_ROOM else STATUS[receipt.outcome]
+    response = render(request, "uploads/_outcome.html", {"outcome": Outcome.of(receipt)}, status=status)
     response.headers["X-Outcome"] = receipt.outcome.value
     return response
 

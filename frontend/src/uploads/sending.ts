@@ -40,7 +40,8 @@ export interface Portal {
 
 const RETRY_DELAYS_MS = [0, 1000, 2000, 4000, 8000, 15_000];
 const ASK_AGAIN_MS = 1000;
-const TECHNICAL_ERROR = "technical_error";
+/** Codes of refusals for which the file is not to blame. */
+const AGAIN = ["technical_error", "no_room"];
 
 const NO_ANSWER =
   gettext("The portal does not answer. What has arrived is kept: check the network and try again, and the file goes on where it stopped.");
@@ -114,7 +115,7 @@ function resultOf(header: (name: string) => string | undefined, html: string): R
     outcome,
     html,
     counts: counts ? (JSON.parse(counts) as Record<string, number>) : { [outcome]: 1 },
-    again: header("X-Code") === TECHNICAL_ERROR,
+    again: AGAIN.includes(header("X-Code") ?? ""),
   };
 }
 
