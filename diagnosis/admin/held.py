@@ -78,7 +78,7 @@ class HeldFileAdmin(ScopedAdmin):
 
     @admin.display(description=gettext_lazy("why it is held"))
     def why(self, held: HeldFile) -> str:
-        return held.reason
+        return str(held.reason)
 
     @admin.display(description=gettext_lazy("patient on record"))
     def contradicted_patient(self, held: HeldFile) -> str:

@@ -160,7 +160,7 @@ class StoredFile(models.Model):
         return bool(self.stored_sha256)
 
     @property
-    def burnt_in_warning(self) -> str:
+    def burnt_in_warning(self) -> Words:
         """The sentence about text in the pixels: where the file says that there is some, and of a de-identified copy unless it
         says that there is none. Empty where nothing is to be said.
         """

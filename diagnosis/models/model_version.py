@@ -6,6 +6,17 @@ import re
 
 from django.core.validators import RegexValidator
 from django.db import models
+from django.utils.translation import gettext_noop
+
+#: Names of labels that the portal's own networks give, so that they can be said in other languages. Those of others stay as
+#: their cards have them.
+LABEL_NAMES = (
+    gettext_noop("COVID-19"),
+    gettext_noop("Normal"),
+    gettext_noop("Viral Pneumonia"),
+    gettext_noop("Bacterial Pneumonia"),
+    gettext_noop("Other disease"),
+)
 
 PICTURE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 

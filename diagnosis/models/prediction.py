@@ -137,7 +137,11 @@ class Prediction(models.Model):
     @property
     def opinion_display(self) -> str:
         """What the model says, in words: its label, or the labels that it is unsure between."""
-        return unsure_display(self.possible_displays) if self.is_unsure else self.label_display
+        return (
+            unsure_display([gettext(name) for name in self.possible_displays])
+            if self.is_unsure
+            else gettext(self.label_display)
+        )
 
     @property
     def scores(self) -> list[tuple[str, str, float]]:

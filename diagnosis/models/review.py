@@ -1,7 +1,10 @@
 """A radiologist's signed read."""
 
+from __future__ import annotations
+
 import uuid
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from django.core.validators import MaxLengthValidator
 from django.db import models
@@ -9,6 +12,9 @@ from django.utils.translation import gettext_lazy, gettext_noop
 
 from diagnosis.models.scoped import SiteScopedQuerySet
 from diagnosis.models.site import ReadingProtocol
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class ReviewKind(models.TextChoices):
@@ -48,7 +54,7 @@ REPORT_TEXT_MAX_LENGTH = 10_000
 REPORT_SECTIONS = ("comparison", "findings", "impression")
 
 
-def report_text_field(*validators: Callable[[str], None], help_text: str = "") -> models.TextField:
+def report_text_field(*validators: Callable[[str], None], help_text: StrOrPromise = "") -> models.TextField:
     """A section of a report, wherever it is kept."""
     return models.TextField(
         max_length=REPORT_TEXT_MAX_LENGTH,

@@ -175,12 +175,14 @@ def _sections(review: Review, until: Sequence[Version], zone: dt.tzinfo) -> list
 
 def _reading(version: Version) -> list[pdf.Fact]:
     review = version.review
-    facts = [pdf.Fact(_("Label"), review.label_display)]
+    facts = [pdf.Fact(_("Label"), _(review.label_display))]
     if not version.tells_opinion:
         return facts
     if first := review.first_read:
         facts.append(
-            pdf.Fact(_("Own read first"), f"{first.label_display} ({first.get_confidence_display().lower()})")
+            pdf.Fact(
+                _("Own read first"), f"{_(first.label_display)} ({first.get_confidence_display().lower()})"
+            )
         )
     facts.append(pdf.Fact(_("Decision"), review.get_decision_display()))
     if review.reason:
@@ -203,7 +205,7 @@ def _seen(review: Review) -> list[pdf.Opinion]:
             image=names.get(prediction.image_id, _("Image")),
             said=prediction.opinion_display,
             scores=", ".join(
-                f"{display} {number_format(round(value, 2), 2)}"
+                f"{_(display)} {number_format(round(value, 2), 2)}"
                 for _code, display, value in prediction.scores
             ),
             model=seen["model_version"],
@@ -292,7 +294,7 @@ def _read(study: Study, current: Study, *, is_hidden: bool) -> str:
     if is_hidden:
         return name
     review = current_review(study)
-    return f"{name}: {review.label_display}" if review else _("%(study)s: not read yet") % {"study": name}
+    return f"{name}: {_(review.label_display)}" if review else _("%(study)s: not read yet") % {"study": name}
 
 
 def _version(version: Version, zone: dt.tzinfo) -> pdf.Version:

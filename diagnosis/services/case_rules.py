@@ -29,7 +29,8 @@ class Facts:
     """What is known of one signed read.
 
     ``reader`` is the signed label's code. ``ai`` are the codes that the network names (several: it is unsure, or the images
-    differ), ``ai_words`` the same as a ``Sentence`` is kept, ``ai_covid`` its highest COVID-19 score, 0..1. ``day`` counts from the first symptoms (day 0) to the X-ray.
+    differ), ``ai_words`` the same as a ``Sentence`` is kept, ``ai_covid`` its highest COVID-19 score, 0..1. ``day`` counts from
+    the first symptoms (day 0) to the X-ray.
     """
 
     reader: str
@@ -84,7 +85,7 @@ class Rule:
         if self.tells_ai:
             parts.append(_("AI %(words)s") % {"words": Sentence.from_kept(facts.ai_words)})
         if self.tells_reader:
-            parts.append(_("reader %(label)s") % {"label": facts.reader_name})
+            parts.append(_("reader %(label)s") % {"label": _(facts.reader_name)})
         if facts.day is not None and self.kind != SecondReadCauseKind.READER_AI:
             parts.append(_("day %(number)s") % {"number": facts.day})
         return f"{', '.join(parts)}: {_(self.leads_to)}"

@@ -220,7 +220,9 @@ def critical_mail_send(*, escalation_id: int) -> bool:
             "A mail about a critical result could not be sent.",
             extra={"escalation": escalation_id, "error": type(error).__name__},
         )
-        CriticalEscalation.objects.filter(pk=escalation_id).update(claimed_until=None, problem=NOT_SENT)
+        CriticalEscalation.objects.filter(pk=escalation_id).update(
+            claimed_until=None, problem=NOT_SENT.kept()
+        )
         return False
     CriticalEscalation.objects.filter(pk=escalation_id).update(
         sent_at=timezone.now(), claimed_until=None, problem=""
@@ -260,7 +262,7 @@ def _escalate(actor: User, critical_result: CriticalResult) -> int:
             step=step,
             contact=contact,
             escalated_at=timezone.now(),
-            problem="" if contact.email else NO_ADDRESS,
+            problem="" if contact.email else NO_ADDRESS.kept(),
         )
         critical_result.next_step = step + 1
         taken += 1

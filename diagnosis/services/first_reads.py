@@ -198,7 +198,7 @@ def _locked_already(first_read: FirstRead | None) -> Conflict:
         _(
             "You locked your read of these images already (%(label)s, %(confidence)s). Reload the page to go on."
         )
-        % {"label": first_read.label_display, "confidence": first_read.get_confidence_display().lower()}
+        % {"label": _(first_read.label_display), "confidence": first_read.get_confidence_display().lower()}
     )
 
 

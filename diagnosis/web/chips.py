@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from diagnosis.models import (
     Decision,
@@ -122,4 +122,6 @@ def decision_chip(review: Review | None, *, is_read: bool = False, tells_opinion
     if review is None:
         return SECOND_READER_WANTED if is_read else NOT_READ
     tells = tells_opinion and getattr(review, "ai_shown", True)
-    return Chip(_DECISION_ICONS[review.decision] if tells else "check", review.label_display, "settled")
+    return Chip(
+        _DECISION_ICONS[review.decision] if tells else "check", gettext(review.label_display), "settled"
+    )

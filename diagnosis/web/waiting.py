@@ -12,6 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from diagnosis.models import ImageKind, IncomingFile, Patient, Sex, Site, User
+from diagnosis.sentences import Words
 from diagnosis.services.patients import Difference, patient_differences
 
 
@@ -33,9 +34,9 @@ class FileGroup:
         return self.files[0].header
 
     @property
-    def burnt_in(self) -> list[tuple[str, list[IncomingFile]]]:
+    def burnt_in(self) -> list[tuple[Words, list[IncomingFile]]]:
         """What is to be said about text in the pictures, each sentence once with the files that it is about."""
-        said: dict[str, list[IncomingFile]] = {}
+        said: dict[Words, list[IncomingFile]] = {}
         for file in self.files:
             if file.is_shown and file.burnt_in_warning:
                 said.setdefault(file.burnt_in_warning, []).append(file)

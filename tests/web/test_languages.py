@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import gettext
 import os
@@ -217,3 +218,119 @@ def test_what_is_no_language_and_no_zone_is_not_kept(browser, radiologist, wrong
 def test_a_score_is_rounded_and_not_cut_off_in_every_language(language, said):
     with translation.override(language):
         assert [score(value) for value in (0.7391, 0.9951, 0.0049)] == said
+
+
+SOURCE = Path(settings.BASE_DIR, "diagnosis")
+MARKS = {
+    "_",
+    "gettext",
+    "gettext_lazy",
+    "gettext_noop",
+    "ngettext",
+    "ngettext_lazy",
+    "pgettext",
+    "pgettext_lazy",
+}
+#: Errors that tell a programmer what went wrong; a person at the screen never reads them.
+FOR_PROGRAMMERS = {
+    "TypeError",
+    "ValueError",
+    "LookupError",
+    "RuntimeError",
+    "NotImplementedError",
+    "OSError",
+    "ImproperlyConfigured",
+    "TusHookError",
+}
+#: In calls of these stands what the API's schema says, which is English.
+SCHEMA = {"extend_schema", "OpenApiResponse", "OpenApiParameter"}
+#: Folders and modules whose words reach programs, the shell or DICOM systems: see ``docs/languages.md``.
+IN_ENGLISH = (
+    "management/",
+    "migrations/",
+    "dicomweb/",
+    "dimse/",
+    "intake/bulk.py",
+    "intake/deidentification/rules.py",
+    "intake/new_uid.py",
+    "intake/decoder.py",
+    "api/schema.py",
+    "services/model_versions.py",
+    "services/case_rules.py",
+    "login_audit.py",
+)
+SENTENCE = re.compile(r"[A-Z“][^\n]*[a-z{}%)]+ [^\n]*[.?!…]$", re.S)
+
+
+def name_of(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+
+
+def unmarked_sentences(source: str, *, in_schema: bool = False) -> list[str]:
+    """Whole sentences of a module that no translator is handed, but for docstrings, logs and what programmers read.
+
+    ``in_schema``: what helps with a field goes to the API's schema, or to nobody but the readers of the tables.
+    """
+    tree = ast.parse(source)
+    said_elsewhere: set[int] = set()
+
+    def leave_out(node: ast.AST) -> None:
+        said_elsewhere.update(id(inner) for inner in ast.walk(node))
+
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant()):
+                leave_out(node)
+            case ast.Call(func=function) if (
+                name_of(function) in MARKS | FOR_PROGRAMMERS | SCHEMA
+                or name_of(getattr(function, "value", ast.Name(""))) == "logger"
+            ):
+                leave_out(node)
+            case ast.keyword(arg="help_text" | "label") if in_schema:
+                leave_out(node)
+            case ast.Assign(targets=[ast.Name(id="search_description")]):
+                leave_out(node)
+            case ast.JoinedStr():
+                said_elsewhere.update(id(part) for part in node.values if isinstance(part, ast.Constant))
+    said = []
+    for node in ast.walk(tree):
+        if id(node) in said_elsewhere:
+            continue
+        match node:
+            case ast.Constant(value=str(text)):
+                said.append(text)
+            case ast.JoinedStr(values=values):
+                said.append("".join(v.value if isinstance(v, ast.Constant) else "{}" for v in values))
+    return [text for text in said if SENTENCE.match(text)]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        path
+        for path in sorted(SOURCE.rglob("*.py"))
+        if not str(path.relative_to(SOURCE)).startswith(IN_ENGLISH)
+    ],
+    ids=lambda path: str(path.relative_to(SOURCE)),
+)
+def test_a_module_says_no_sentence_that_is_not_marked(module):
+    in_schema = module.relative_to(SOURCE).parts[0] in ("api", "models")
+    assert unmarked_sentences(module.read_text(), in_schema=in_schema) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            'raise NotPossible("This was done already. Reload the page.")',
+            ["This was done already. Reload the page."],
+        ),
+        ('errors["method"] = f"Choose one of {names}."', ["Choose one of {}."]),
+        ('raise NotPossible(_("This was done already. Reload the page."))', []),
+        ('logger.error("The disk is full.")', []),
+        ('raise LookupError("No upload was begun.")', []),
+        ('def f():\n    """What it does."""', []),
+    ],
+)
+def test_the_search_for_unmarked_sentences_finds_them(source, said):
+    assert unmarked_sentences(source) == said

@@ -102,7 +102,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
         ]
 
     def get_notice(self, prediction: Prediction) -> str:
-        return NOTICE
+        return str(NOTICE)
 
 
 class ImageSerializer(serializers.ModelSerializer[Image]):
@@ -274,7 +274,7 @@ class SecondOpinionSerializer(serializers.Serializer[SecondOpinion]):
         return [{"code": code, "display": display} for code, display in opinion.possible.items()]
 
     def get_notice(self, opinion: SecondOpinion) -> str:
-        return NOTICE
+        return str(NOTICE)
 
 
 class ReadingSerializer(serializers.Serializer[Reading]):

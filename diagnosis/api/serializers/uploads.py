@@ -66,11 +66,11 @@ class UploadSerializer(IdentityFields, InputSerializer):
             )
         if described and "mrn" not in attrs:
             raise serializers.ValidationError(
-                {"mrn": "A name alone identifies nobody. Send the record number too."}
+                {"mrn": _("A name alone identifies nobody. Send the record number too.")}
             )
         if "patient" in attrs and attrs.setdefault("site", attrs["patient"].site) != attrs["patient"].site:
             raise serializers.ValidationError(
-                {"site": "The patient belongs to another site. Leave site out."}
+                {"site": _("The patient belongs to another site. Leave site out.")}
             )
         return attrs
 

@@ -54,7 +54,7 @@ class ArchiveSearchForm(PortalForm):
         if first and last and first > last:
             raise ValidationError({"date_to": _("This day is before the first one. Correct one of them.")})
         if not self.errors and self.query.is_empty:
-            raise ValidationError(NOTHING_ASKED)
+            raise ValidationError(str(NOTHING_ASKED))
         return values
 
     @property

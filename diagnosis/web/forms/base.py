@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext, gettext_lazy
 from django.utils.translation import gettext as _
+
+
+def label_choices(labels: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Codes of labels with their names; those of the portal's own networks in the language of whoever chooses."""
+    return [(code, gettext(name)) for code, name in labels.items()]
 
 
 class MomentInput(forms.DateTimeInput):
@@ -37,7 +43,7 @@ class NumberField(forms.DecimalField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.widget.attrs["inputmode"] = "decimal"
-        self.error_messages["invalid"] = _("This is not a number. Write it like 38.5.")
+        self.error_messages["invalid"] = gettext_lazy("This is not a number. Write it like 38.5.")
 
     def to_python(self, value: Any) -> Any:
         return super().to_python(value.replace(",", ".") if isinstance(value, str) else value)

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from diagnosis.models import CommunicationMethod, Confidence
 from diagnosis.services.discrepancies import DECISION_CHOICES
-from diagnosis.web.forms.base import MomentInput, PortalForm
+from diagnosis.web.forms.base import MomentInput, PortalForm, label_choices
 from diagnosis.web.forms.report import SignatureForm, text_area
 from diagnosis.web.forms.review import LabelForm
 
@@ -64,7 +64,7 @@ class SecondReadForm(LabelForm, SignatureForm):
 
     def __init__(self, *args: Any, labels: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, auto_id="second_%s", **kwargs)
-        self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
+        self.fields["label"].widget = forms.RadioSelect(choices=label_choices(labels))
         self.fields["confidence"].widget = forms.RadioSelect(choices=Confidence.choices)
 
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from diagnosis.models import OverrideReason, ReportDraft, Review, ReviewKind
 from diagnosis.selectors.reports import SECTION_TITLES
-from diagnosis.web.forms.base import PortalForm
+from diagnosis.web.forms.base import PortalForm, label_choices
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -73,7 +73,7 @@ class CorrectionForm(SignatureForm):
 
     def __init__(self, *args: Any, labels: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, auto_id="correction_%s", **kwargs)
-        self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
+        self.fields["label"].widget = forms.RadioSelect(choices=label_choices(labels))
         self.fields["reason"].widget = forms.Select(choices=[("", _("None")), *OverrideReason.choices])
 
     @property

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from diagnosis.models import Confidence, OverrideReason
-from diagnosis.web.forms.base import PortalForm
+from diagnosis.web.forms.base import PortalForm, label_choices
 from diagnosis.web.forms.report import SignatureForm, text_area
 
 
@@ -39,7 +39,7 @@ class FirstReadForm(LabelForm):
 
     def __init__(self, *args: Any, labels: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, auto_id="first_%s", **kwargs)
-        self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
+        self.fields["label"].widget = forms.RadioSelect(choices=label_choices(labels))
         self.fields["confidence"].widget = forms.RadioSelect(choices=Confidence.choices)
 
 
@@ -64,7 +64,7 @@ class ReviewForm(LabelForm, SignatureForm):
     def __init__(self, *args: Any, labels: Mapping[str, str], decides: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, auto_id="choice_%s" if decides else "review_%s", **kwargs)
         self.decides = decides
-        self.fields["label"].widget = forms.RadioSelect(choices=list(labels.items()))
+        self.fields["label"].widget = forms.RadioSelect(choices=label_choices(labels))
         self.fields["reason"].widget = forms.Select(
             choices=[("", _("Choose a reason")), *OverrideReason.choices]
         )

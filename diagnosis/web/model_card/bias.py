@@ -7,7 +7,6 @@ from django.utils.translation import gettext_lazy
 
 from diagnosis.web.model_card.card import Card
 from diagnosis.web.model_card.parts import (
-    NOT_MEASURED,
     Row,
     Section,
     Table,
@@ -16,6 +15,7 @@ from diagnosis.web.model_card.parts import (
     count,
     decimals,
     entries,
+    not_measured,
     per_cent,
     rows_of,
     share,
@@ -43,7 +43,7 @@ def bias(card: Card) -> Section:
             (
                 _("Drawn in: %(what)s") % {"what": words(name)}
                 if key == "drawn"
-                else names.get(name, words(name)),
+                else str(names.get(name, words(name))),
                 share(entry.get("accuracy")),
                 area(at(entry, "auroc", "all")),
                 share(entry.get("answers_changed"), counts=False),
@@ -154,7 +154,7 @@ def explanation(card: Card) -> Section:
 def _pointing(name: str, kind: str, subsets: dict[str, object], *, served: object) -> list[Row]:
     figures = at(subsets, "all") or next(iter(subsets.values()), None)
     pointing = share(at(figures, "pointing"))
-    if pointing == NOT_MEASURED:
+    if pointing == not_measured():
         return []
     title = words(name)
     if name == served:

@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy
 from diagnosis.web.model_card import bias, performance
 from diagnosis.web.model_card.card import Card
 from diagnosis.web.model_card.parts import (
-    NOT_MEASURED,
     Picture,
     Row,
     Section,
@@ -20,6 +19,7 @@ from diagnosis.web.model_card.parts import (
     count,
     decimals,
     entries,
+    not_measured,
     number,
     rows_of,
     share,
@@ -27,6 +27,8 @@ from diagnosis.web.model_card.parts import (
     words,
 )
 
+#: What the makers of a model wrote into its card.
+CARD_LANGUAGE = "en"
 FOR = gettext_lazy("a second opinion beside a radiologist on a frontal chest X-ray")
 NOT_FOR = (
     gettext_lazy("a diagnosis, or any decision without a radiologist"),
@@ -61,7 +63,7 @@ def _summary(card: Card) -> Section:
     labels = list(card.names.values())
     facts = [
         (_("Its labels"), ", ".join(labels)),
-        (_("Made"), str(card.at("created") or NOT_MEASURED)[:10]),
+        (_("Made"), str(card.at("created") or not_measured())[:10]),
         (_("Right label on the test images"), share(card.at("metrics", "test", "accuracy"))),
         (
             _("Calibration error, test"),
@@ -94,13 +96,13 @@ def _mechanism(card: Card) -> Section:
     facts = [
         (
             _("Looks at"),
-            _("%(size)s × %(size)s grey pixels") % {"size": f"{size:.0f}"} if size else NOT_MEASURED,
+            _("%(size)s × %(size)s grey pixels") % {"size": f"{size:.0f}"} if size else not_measured(),
         ),
         (_("Parameters"), count(at(training, "parameters"))),
         (_("Passes over the training images"), count(at(training, "epochs_run"))),
         (
             _("Largest difference between the served and the trained network"),
-            f"{largest:.0e}" if largest else NOT_MEASURED,
+            f"{largest:.0e}" if largest else not_measured(),
         ),
     ]
     epochs, kept = count(at(training, "epochs_run")), count(at(training, "kept_epoch"))
@@ -114,7 +116,7 @@ def _mechanism(card: Card) -> Section:
             "map shows what "
             "was used, and not a guess at it afterwards."
         ),
-        facts=[fact for fact in facts if fact[1] != NOT_MEASURED],
+        facts=[fact for fact in facts if fact[1] != not_measured()],
         pictures=card.picture(
             "training",
             _("Loss and accuracy while it learnt"),
@@ -125,8 +127,8 @@ def _mechanism(card: Card) -> Section:
 
 
 def _uses(card: Card) -> Section:
-    uses = texts(card.data, "uses") or [FOR]
-    non_uses = texts(card.data, "non_uses") or list(NOT_FOR)
+    uses = texts(card.data, "uses") or [str(FOR)]
+    non_uses = texts(card.data, "non_uses") or [str(use) for use in NOT_FOR]
     return Section(
         "uses",
         _("Uses and non-uses"),
@@ -144,6 +146,7 @@ def _warnings(card: Card) -> Section:
         _("Warnings"),
         _("What its makers know to be wrong with it. Read all of it before you lean on an answer."),
         points=texts(card.data, "limits"),
+        language=CARD_LANGUAGE,
     )
 
 

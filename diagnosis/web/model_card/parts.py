@@ -13,9 +13,7 @@ from typing import Any
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-NOT_MEASURED = gettext_lazy("not measured")
 # Between what belongs together: on a phone a figure breaks between its value, its interval and its counts alone.
 NBSP = "\u00a0"
 
@@ -42,7 +40,10 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One heading. ``plain`` says in plain words what the figures below it mean and how far they go."""
+    """One heading. ``plain`` says in plain words what the figures below it mean and how far they go.
+
+    ``language`` is that of ``points`` where they are the card's own words and not the portal's.
+    """
 
     slug: str
     title: str
@@ -50,6 +51,7 @@ class Section:
     level: int = 2
     facts: Sequence[Row] = field(default_factory=list)
     points: Sequence[str] = field(default_factory=list)
+    language: str = ""
     tables: Sequence[Table] = field(default_factory=list)
     pictures: Sequence[Picture] = field(default_factory=list)
     is_container: bool = False
@@ -89,25 +91,25 @@ def number(value: Any) -> float | None:
 def count(value: Any) -> str:
     """“3,055”."""
     found = number(value)
-    return NOT_MEASURED if found is None else _written(found, 0)
+    return not_measured() if found is None else _written(found, 0)
 
 
 def decimals(value: Any, places: int = 3) -> str:
     """“0.012”."""
     found = number(value)
-    return NOT_MEASURED if found is None else _written(found, places)
+    return not_measured() if found is None else _written(found, places)
 
 
 def per_cent(value: Any) -> str:
     """“95.4 %”."""
     found = number(value)
-    return NOT_MEASURED if found is None else f"{_written(100 * found, 1)}{NBSP}%"
+    return not_measured() if found is None else f"{_written(100 * found, 1)}{NBSP}%"
 
 
 def share(entry: Any, *, counts: bool = True) -> str:
     """A share with its 95 % interval and counts: “90.8 % (88.3 to 92.7), 610 of 672”."""
     text = per_cent(at(entry, "value"))
-    if text == NOT_MEASURED:
+    if text == not_measured():
         return text
     low, high = _interval(entry)
     if low is not None and high is not None:
@@ -125,6 +127,10 @@ def area(entry: Any) -> str:
     return (
         text if low is None or high is None else f"{text} ({_between(_written(low, 3), _written(high, 3))})"
     )
+
+
+def not_measured() -> str:
+    return _("not measured")
 
 
 def _written(value: float, places: int) -> str:

@@ -7,7 +7,6 @@ from django.utils.translation import gettext_lazy
 
 from diagnosis.web.model_card.card import Card
 from diagnosis.web.model_card.parts import (
-    NOT_MEASURED,
     Row,
     Section,
     Table,
@@ -16,6 +15,7 @@ from diagnosis.web.model_card.parts import (
     count,
     decimals,
     entries,
+    not_measured,
     number,
     per_cent,
     rows_of,
@@ -95,7 +95,7 @@ def validation(card: Card) -> Section:
 def _unfamiliar(block: object) -> list[Row]:
     """How many of these images the portal would refuse; they are counted in the other figures all the same."""
     refused = share(at(block, "unfamiliar"))
-    return [] if refused == NOT_MEASURED else [(_("Would be refused as unlike all it knows"), refused)]
+    return [] if refused == not_measured() else [(_("Would be refused as unlike all it knows"), refused)]
 
 
 def _confusion(card: Card) -> Table:
@@ -294,7 +294,10 @@ def operating_points(card: Card) -> Section:
         (
             card.name(point.get("label")),
             _("%(aim)s of at least %(share)s")
-            % {"aim": AIMS.get(str(point.get("aim")), point.get("aim")), "share": per_cent(point.get("at_least"))},
+            % {
+                "aim": AIMS.get(str(point.get("aim")), point.get("aim")),
+                "share": per_cent(point.get("at_least")),
+            },
             decimals(point.get("threshold"), 4),
             share(at(point, "test", "sensitivity")),
             share(at(point, "test", "specificity")),
@@ -369,7 +372,7 @@ def unsure(card: Card) -> Section:
         "unsure",
         _("When it says “Unsure”"),
         plain,
-        facts=[fact for fact in facts if fact[1] != NOT_MEASURED],
+        facts=[fact for fact in facts if fact[1] != not_measured()],
         tables=rows_of(
             Table(_("True label among those named, test, by class"), (_("Class"), _("Share")), coverage)
         )
