@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible
@@ -59,7 +59,7 @@ _SHOW_THE_READ = (
     AuditAction.REPORT_PRINTED,
 )
 
-SUPERSEDED = "The study was read anew."
+SUPERSEDED = gettext_noop("The study was read anew.")
 READ_ANEW = gettext_lazy(
     "This study is to be read anew, because images were added. Read it as the others in the worklist."
 )
@@ -458,7 +458,7 @@ def _require_independent(actor: User, second_read: SecondRead) -> None:
             if second_read.wants_adjudication
             else (_("The second reader is another person, who has not seen the first read."))
         )
-        raise NotPossible(f"You have read this study or seen its read. {who}")
+        raise NotPossible(_("You have read this study or seen its read. %(who)s") % {"who": who})
     if second_read.holder_id is not None and second_read.holder_id != actor.pk and second_read.holder:
         raise Conflict(
             _("%(person)s is reading it now. Take another one.") % {"person": second_read.holder.display_name}
