@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, Q
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from diagnosis.models import (
@@ -28,6 +27,7 @@ from diagnosis.models import (
     Study,
     StudyStatus,
 )
+from diagnosis.sentences import Sentence
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -64,8 +64,13 @@ class NotAllowed(PermissionDenied):
 
     def __init__(self, user: User | AnonymousUser, act: Act, site: Site) -> None:
         super().__init__(
-            _("Your role at %(site)s does not allow you to %(act)s. Ask an administrator of %(site)s.")
-            % {"site": site, "act": _(act)}
+            Sentence(
+                gettext_noop(
+                    "Your role at {site} does not allow you to {act}. Ask an administrator of {site}."
+                ),
+                site=str(site),
+                act=Sentence(act),
+            )
         )
         self.user, self.act, self.site = user, act, site
 
@@ -257,5 +262,9 @@ def require_account_management(user: User | AnonymousUser) -> None:
     """Raises ``PermissionDenied`` with a sentence for the person when ``user`` may not manage accounts."""
     if not may_manage_accounts(user):
         raise PermissionDenied(
-            "Only a superuser may change accounts, roles and sites. Ask the one of your installation."
+            Sentence(
+                gettext_noop(
+                    "Only a superuser may change accounts, roles and sites. Ask the one of your installation."
+                )
+            )
         )

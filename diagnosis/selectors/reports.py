@@ -64,9 +64,9 @@ class Version:
 
 
 _STATUSES = {
-    ReviewKind.SIGNED: "Final",
-    ReviewKind.ADDENDUM: "Final, with an addendum",
-    ReviewKind.CORRECTION: "Corrected",
+    ReviewKind.SIGNED: gettext_lazy("Final"),
+    ReviewKind.ADDENDUM: gettext_lazy("Final, with an addendum"),
+    ReviewKind.CORRECTION: gettext_lazy("Corrected"),
 }
 
 

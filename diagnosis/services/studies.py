@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible, PatientDiffers, StudyOfOtherPatient
@@ -32,6 +33,7 @@ from diagnosis.models import (
     Study,
     User,
 )
+from diagnosis.sentences import Sentence, Words
 from diagnosis.services.audit import audit_record
 from diagnosis.services.patients import patient_differences
 from diagnosis.services.predictions import prediction_request, study_apply
@@ -60,7 +62,7 @@ class Receipt:
 
     file_name: str
     outcome: FileOutcome
-    reason: str = ""
+    reason: Words = ""
     incoming: IncomingFile | None = None
     image: Image | None = None
     code: str = ""
@@ -73,10 +75,12 @@ def delete_files_on_commit(names: Iterable[str]) -> None:
         transaction.on_commit(functools.partial(default_storage.delete, name))
 
 
-SAME_BYTES = "This file is stored already. Nothing was stored twice."
-SAME_PICTURE = (
-    "This image is stored already, with the same picture and other details around it. The stored one was kept. If the new "
-    "details are the right ones, ask an administrator."
+SAME_BYTES = Sentence(gettext_noop("This file is stored already. Nothing was stored twice."))
+SAME_PICTURE = Sentence(
+    gettext_noop(
+        "This image is stored already, with the same picture and other details around it. The stored one was kept. If the new "
+        "details are the right ones, ask an administrator."
+    )
 )
 
 
@@ -127,7 +131,9 @@ def _require_waiting(actor: User, files: Sequence[IncomingFile]) -> None:
     Confirmed or discarded twice at once, the second would find the files gone to an image, and delete them.
     """
     if any(incoming.uploaded_by_id != actor.pk for incoming in files):
-        raise PermissionDenied("Only the person who uploaded a file may confirm or discard it.")
+        raise PermissionDenied(
+            Sentence(gettext_noop("Only the person who uploaded a file may confirm or discard it."))
+        )
     waiting = IncomingFile.objects.select_for_update().filter(pk__in=[incoming.pk for incoming in files])
     if len(waiting) != len(files):
         raise Conflict(
@@ -193,8 +199,12 @@ def study_submit(
     differing = [incoming for incoming in files if patient_differences(patient, incoming.header)]
     if differing and not differences_accepted:
         raise PatientDiffers(
-            "The patient named in the file differs from the chosen patient. Compare both, and confirm that they are the "
-            "same person, or choose another patient."
+            Sentence(
+                gettext_noop(
+                    "The patient named in the file differs from the chosen patient. Compare both, and confirm that they are the "
+                    "same person, or choose another patient."
+                )
+            )
         )
     if performed_at is not None and performed_at > timezone.now():
         raise ValidationError(
@@ -296,7 +306,12 @@ def study_for(
     if study is not None:
         if study.patient_id != patient.pk:
             raise StudyOfOtherPatient(
-                "This file belongs to a study of another patient. Choose that patient, or ask an administrator to look into it."
+                Sentence(
+                    gettext_noop(
+                        "This file belongs to a study of another patient. Choose that patient, or ask an administrator "
+                        "to look into it."
+                    )
+                )
             )
         return study
     study = Study(

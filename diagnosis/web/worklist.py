@@ -53,10 +53,10 @@ POLL_SECONDS_WAITING = 3
 """While an analysis of a study on screen is on its way."""
 
 SORTED = {
-    "priority": "most urgent first, then oldest",
-    "newest": "newest first",
-    "oldest": "oldest first",
-    "name": "by the patient's name",
+    "priority": gettext_lazy("most urgent first, then oldest"),
+    "newest": gettext_lazy("newest first"),
+    "oldest": gettext_lazy("oldest first"),
+    "name": gettext_lazy("by the patient's name"),
     "suspicion": gettext_lazy("most urgent first, then most suspicious to the network, then oldest"),
 }
 ANY = {
