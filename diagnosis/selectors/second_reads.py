@@ -9,10 +9,12 @@ from django.db.models import F, Q, QuerySet
 from diagnosis import policies
 from diagnosis.models import (
     OPEN_STATES,
+    CaseRules,
     SecondRead,
     SecondReadOpinion,
     SecondReadRole,
     SecondReadState,
+    Site,
     Study,
     User,
 )
@@ -71,6 +73,27 @@ def second_reads_to_take(user: User) -> QuerySet[SecondRead]:
     return policies.second_reads_open_to(user).filter(
         Q(state__in=wanted) | Q(holder=user), study__site__in=readable, study__status="read"
     )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DrawnShare:
+    """How many per cent of the signed studies of ``site`` are drawn at random for a second reader; ``rules``: where it is set."""
+
+    site: Site
+    percent: int
+    rules: CaseRules | None
+
+
+def drawn_shares(user: User) -> list[DrawnShare]:
+    """Of the hospitals whose rules ``user`` sets."""
+    sites = policies.sites_where(user, policies.Act.SET_CASE_RULES).select_related("case_rules")
+    rules = [(site, getattr(site, "case_rules", None)) for site in sites]
+    return [DrawnShare(site, (row or CaseRules()).second_read_share_percent, row) for site, row in rules]
+
+
+def has_second_read(user: User, study: Study) -> bool:
+    """Whether ``user`` has taken the second read of ``study`` and not given it yet."""
+    return SecondRead.objects.filter(study=study, holder=user, state=SecondReadState.TAKEN).exists()
 
 
 def second_read_of(study: Study) -> SecondRead | None:

@@ -22,9 +22,11 @@ from diagnosis.models import (
 from diagnosis.selectors.cases import discrepancies_shown_to, hides_read
 from diagnosis.selectors.critical_results import critical_findings, critical_results_of, people_to_tell
 from diagnosis.selectors.reading import image_set_of, own_first_read
+from diagnosis.selectors.reports import own_draft
 from diagnosis.selectors.second_reads import second_read_of
 from diagnosis.selectors.studies import current_review, reader_labels
 from diagnosis.services.case_words import cause_lines, discrepancy_words
+from diagnosis.services.signing import signature_is_asked
 from diagnosis.web.chips import Chip
 from diagnosis.web.forms.cases import (
     CriticalCancelForm,
@@ -35,6 +37,7 @@ from diagnosis.web.forms.cases import (
     SecondReadRequestForm,
     WithdrawForm,
 )
+from diagnosis.web.report_panel import draft_choices
 
 SECOND_READ_CHIPS = {
     SecondReadState.HELD: Chip("hourglass", SecondReadState.HELD.label, "neutral"),
@@ -65,6 +68,7 @@ class SecondReadPanel:
     standing_label: str
     opinions: Sequence[SecondReadOpinion]
     form: SecondReadForm | None
+    asks_password: bool
     request_form: SecondReadRequestForm | None
     withdraw_form: WithdrawForm | None
     problem: str = ""
@@ -121,6 +125,7 @@ def second_read_panel(
         standing_label=standing.label if standing is not None else "",
         opinions=[] if second_read is None or hides else list(second_read.opinions.all()),
         form=(bound or second_read_form(user, study)) if is_mine else None,
+        asks_password=is_mine and signature_is_asked(study),
         request_form=(request or SecondReadRequestForm()) if can_ask else None,
         withdraw_form=(withdraw or WithdrawForm())
         if second_read is not None and not is_mine and second_read.is_unread and only_own_wish
@@ -142,7 +147,7 @@ def second_read_form(user: User, study: Study, data: object = None) -> SecondRea
     """What was sent, or an empty form; a read that is locked already is filled in."""
     image_set = image_set_of(study.images.all())
     locked = own_first_read(user, study, image_set)
-    initial = {"image_set": image_set}
+    initial = {**draft_choices(own_draft(user, study)), "image_set": image_set}
     if locked is not None:
         initial |= {"label": locked.label, "confidence": locked.confidence}
     return SecondReadForm(data, labels=reader_labels(study), initial=initial)

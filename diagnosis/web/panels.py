@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,20 +19,25 @@ from diagnosis.models import (
     Patient,
     Prediction,
     PredictionStatus,
+    ReportDraft,
     Review,
     Study,
     User,
 )
 from diagnosis.selectors.reading import Reading, opinion_is_ready, reading_of
+from diagnosis.selectors.reports import own_draft
+from diagnosis.selectors.second_reads import has_second_read
 from diagnosis.selectors.studies import SecondOpinion, current_review, reader_labels, second_opinion
 from diagnosis.services.reviews import labels_to_sign
 from diagnosis.web.chips import NOT_ANALYSED, PREDICTION, Chip, opinion_chip, prediction_chip, study_chip
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
 from diagnosis.web.forms.review import FirstReadForm, ReviewForm
-from diagnosis.web.report_panel import ReportPanel, report_panel
+from diagnosis.web.report_panel import ReportPanel, draft_choices, report_panel
 
 QUICK_SECONDS = 1
 SLOW_SECONDS = 5
+READ_SECONDS = 30
+"""Also a study that is read may get a late PCR result, an addendum or a second read."""
 QUICK_FOR_SECONDS = 60
 """An analysis takes seconds; one that was asked for longer ago waits for a worker, and asking often does not help."""
 
@@ -119,12 +125,14 @@ class DecisionPanel:
 
     @property
     def is_open(self) -> bool:
-        """Whether the form of one's own reading is unfolded: there is nothing to confirm, or something to mend."""
+        """Whether the form of one's own reading is unfolded: there is nothing to confirm, or something begun or to mend."""
         if self.form is None:
             return False
+        if self.form.is_bound or self.is_begun:
+            return True
         if self.reading.awaits_reveal:
-            return self.form.is_bound
-        if self.form.is_bound or self.keeps_own:
+            return False
+        if self.keeps_own:
             return True
         return not (self.can_confirm or self.choice is not None or self.is_pending)
 
@@ -145,8 +153,18 @@ class DecisionPanel:
 
     @property
     def keeps_own(self) -> bool:
-        """Whether the reading of one's own begins with the locked label, for a reader to keep it or not."""
-        return self.form is not None and bool(self.form["label"].initial)
+        """Whether the reading of one's own offers the locked label, for a reader to keep it or not."""
+        return self.form is not None and self.own is not None and self.form.offers(self.own.label)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the draft holds something chosen in the form of one's own reading, other than the locked label."""
+        if self.form is None:
+            return False
+        label = self.form["label"].initial
+        return bool(self.form["reason"].initial) or bool(
+            label and (self.own is None or self.own.label != label)
+        )
 
 
 Bound = FirstReadForm | ReviewForm
@@ -169,17 +187,23 @@ def decision_panel(
     reading: Reading,
     image_set: str,
     *,
+    draft: ReportDraft | None = None,
     bound: Bound | None = None,
     problem: str = "",
 ) -> DecisionPanel:
+    """``draft`` is the own one of who looks: its forms begin with what was chosen before."""
     review = current_review(study)
     may_sign = reading.is_reader
     takes_reads = may_sign and not study.is_read
     first, choice, form = None, None, None
+    chosen = draft_choices(draft)
     if takes_reads and reading.awaits_first_read:
-        first = bound if isinstance(bound, FirstReadForm) else first_read_form(study, image_set)
+        first = (
+            bound if isinstance(bound, FirstReadForm) else first_read_form(study, image_set, chosen=chosen)
+        )
     elif takes_reads:
-        choice, form = _forms(study, opinion, reading, bound if isinstance(bound, ReviewForm) else None)
+        used_form = bound if isinstance(bound, ReviewForm) else None
+        choice, form = _forms(study, opinion, reading, chosen, used_form)
     used = {id(known) for known in (first, choice, form) if known is not None}
     return DecisionPanel(
         review=review if study.is_read else None,
@@ -206,52 +230,70 @@ def _own_decision(opinion: SecondOpinion) -> Decision:
 
 
 def _forms(
-    study: Study, opinion: SecondOpinion, reading: Reading, bound: ReviewForm | None
+    study: Study,
+    opinion: SecondOpinion,
+    reading: Reading,
+    chosen: Mapping[str, str],
+    bound: ReviewForm | None,
 ) -> tuple[ReviewForm | None, ReviewForm]:
     """The form to choose among the labels of an open opinion, and the one for any other label; ``bound`` is one of them.
 
-    The label that the reader had locked is chosen already, in the form that offers it.
+    What the reader had chosen before, or else locked, is chosen already, in the form that offers it.
     """
-    chosen = bound if bound and bound.decides and opinion.is_open else None
-    own = bound if bound and chosen is None else None
+    decided = bound if bound and bound.decides and opinion.is_open else None
+    own = bound if bound and decided is None else None
     choice = None
     if opinion.is_open:
-        choice = chosen or ReviewForm(
-            labels=opinion.possible, decides=True, initial=_locked(reading, opinion.possible)
+        choice = decided or ReviewForm(
+            labels=opinion.possible, decides=True, initial=_begun(reading, chosen, opinion.possible)
         )
-    return choice, own or review_form(study, opinion, reading)
+    return choice, own or review_form(study, opinion, reading, chosen=chosen)
 
 
-def _locked(reading: Reading, labels: Mapping[str, str]) -> dict[str, str]:
-    first_read = reading.first_read
-    return {"label": first_read.label} if first_read and first_read.label in labels else {}
+def _begun(reading: Reading, chosen: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:
+    """What a form that offers ``labels`` begins with."""
+    locked = reading.first_read.label if reading.first_read else ""
+    label = chosen.get("label", locked)
+    return {**chosen, "label": label if label in labels else ""}
 
 
 def review_form(
-    study: Study, opinion: SecondOpinion, reading: Reading, data: QueryDict | None = None
+    study: Study,
+    opinion: SecondOpinion,
+    reading: Reading,
+    data: QueryDict | None = None,
+    *,
+    chosen: Mapping[str, str] | None = None,
 ) -> ReviewForm:
-    """What was sent, or a form with the locked label. To decide means to take one of the labels that an open opinion names;
-    every other reading offers the labels that it does not name.
+    """What was sent, or a form with what was chosen before. To decide means to take one of the labels that an open opinion
+    names; every other reading offers the labels that it does not name.
     """
     if data is not None and data.get("decision") == Decision.DECIDE and opinion.is_open:
         return ReviewForm(data, labels=opinion.possible, decides=True)
     labels = {
         code: name for code, name in labels_to_sign(study, reading).items() if code not in opinion.possible
     }
-    return ReviewForm(data, labels=labels, initial=_locked(reading, labels))
+    return ReviewForm(data, labels=labels, initial=_begun(reading, chosen or {}, labels))
 
 
-def first_read_form(study: Study, image_set: str, data: QueryDict | None = None) -> FirstReadForm:
-    """What was sent, or an empty form, for the images that are on screen."""
+def first_read_form(
+    study: Study,
+    image_set: str,
+    data: QueryDict | None = None,
+    *,
+    chosen: Mapping[str, str] | None = None,
+) -> FirstReadForm:
+    """What was sent, or a form with what was chosen before, for the images that are on screen."""
     if data is not None:
         data = data.copy()
         data["image_set"] = image_set
-    return FirstReadForm(data, labels=reader_labels(study), initial={"image_set": image_set})
+    initial = {**(chosen or {}), "image_set": image_set}
+    return FirstReadForm(data, labels=reader_labels(study), initial=initial)
 
 
 @dataclass(frozen=True, slots=True)
 class StudyPanels:
-    """Everything beside the image that changes by itself; ``poll_seconds`` is ``None`` when nothing is to come.
+    """Everything beside the image that changes by itself.
 
     ``limits`` are, for each model that gave an opinion, its name and the sentences of its card on what it cannot do.
     """
@@ -265,12 +307,18 @@ class StudyPanels:
     report: ReportPanel
     image_set: str
     may_run: bool
-    poll_seconds: int | None
+    poll_seconds: int
 
     @property
     def images_came(self) -> bool:
         """Whether the study holds images by now that are not on screen."""
         return self.image_set != self.decision.reading.image_set
+
+    @property
+    def begun(self) -> str:
+        """What the decision begins with where nothing is kept of it, as JSON for the script of the report."""
+        own = self.decision.own
+        return json.dumps({"label": own.label} if own and not self.decision.is_read else {})
 
     @property
     def waiting_chip(self) -> Chip:
@@ -316,18 +364,22 @@ def study_panels(
     opinion = second_opinion(study)
     reading = reading_of(user, study)
     image_set = reading.image_set if shown_images is None else shown_images
+    draft = own_draft(user, study) if reading.is_reader else None
     return StudyPanels(
         status_chip=study_chip(study),
         opinion=opinion,
         opinion_chip=opinion_chip(opinion),
         images=image_panels(study, opinion),
         limits=_limits(opinion),
-        decision=decision_panel(study, opinion, reading, image_set, bound=bound, problem=problem),
+        decision=decision_panel(
+            study, opinion, reading, image_set, draft=draft, bound=bound, problem=problem
+        ),
         report=report_panel(
             user,
             study,
+            draft=draft,
             takes_reads=reading.is_reader and not study.is_read,
-            is_reader=reading.is_reader,
+            reads_second=reading.is_reader and study.is_read and has_second_read(user, study),
         ),
         image_set=image_set,
         may_run=policies.may(user, policies.Act.RUN_ANALYSIS, study.site),
@@ -343,11 +395,11 @@ def _limits(opinion: SecondOpinion) -> list[tuple[str, list[str]]]:
     return [(f"{name} {version}", limits) for name, version, limits in cards if limits]
 
 
-def _poll_seconds(study: Study, opinion: SecondOpinion, reading: Reading) -> int | None:
+def _poll_seconds(study: Study, opinion: SecondOpinion, reading: Reading) -> int:
     waiting = [prediction.queued_at for prediction in opinion.predictions if not prediction.is_final]
     if reading.awaits_reveal and reading.first_read is not None:
         waiting.append(reading.first_read.locked_at)
     if waiting:
         waited = (timezone.now() - max(waiting)).total_seconds()
         return QUICK_SECONDS if waited < QUICK_FOR_SECONDS else SLOW_SECONDS
-    return None if study.is_read else SLOW_SECONDS
+    return READ_SECONDS if study.is_read else SLOW_SECONDS

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy
 
 from diagnosis.models import ReportDraft, Review, ReviewKind, Study, User
+from diagnosis.models.report_draft import DRAFT_CHOICES
 from diagnosis.selectors.cases import hides_read
-from diagnosis.selectors.reports import SECTION_TITLES, ReadyText, own_draft, ready_texts
-from diagnosis.selectors.studies import current_review
+from diagnosis.selectors.reports import SECTION_TITLES, ReadyText, ready_texts
+from diagnosis.selectors.studies import current_review, reader_labels
 from diagnosis.services.signing import signature_is_asked
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ class ReportEditor:
 
     @property
     def saved(self) -> str:
-        return saved_words(self.draft) if self.draft and self.draft.has_text else ""
+        return saved_words(self.draft) if self.draft and not self.draft.is_empty else ""
 
 
 def saved_words(draft: ReportDraft) -> str:
@@ -79,6 +82,7 @@ class ReportPanel:
 
     editor: ReportEditor | None
     kept: ReportDraft | None
+    kept_lines: list[tuple[StrOrPromise, str]]
     signed: Review | None
     asks_password: bool
 
@@ -94,17 +98,50 @@ class ReportPanel:
         return bool(self.editor or self.kept or self.signed)
 
 
-def report_panel(user: User, study: Study, *, takes_reads: bool, is_reader: bool) -> ReportPanel:
-    """``takes_reads``: the study waits for a read that ``user`` may sign."""
+_TITLES: Mapping[str, StrOrPromise] = {
+    **SECTION_TITLES,
+    "note": gettext_lazy("Note"),
+    "addendum": gettext_lazy("Addendum"),
+    "change_reason": gettext_lazy("Why the report is corrected"),
+}
+
+
+def kept_lines(draft: ReportDraft, study: Study) -> list[tuple[StrOrPromise, str]]:
+    """(name, value) of all that a draft holds, in words."""
+    lines: list[tuple[StrOrPromise, str]] = [
+        (gettext_lazy("Label"), reader_labels(study).get(draft.label, draft.label)),
+        (gettext_lazy("How sure"), draft.get_confidence_display()),
+        (gettext_lazy("Reason"), draft.get_reason_display()),
+        *((title, getattr(draft, name)) for name, title in _TITLES.items()),
+    ]
+    return [(title, value) for title, value in lines if value.strip()]
+
+
+def draft_choices(draft: ReportDraft | None) -> dict[str, str]:
+    """What is chosen in the draft of a read, and not yet signed."""
+    if draft is None or draft.kind != ReviewKind.SIGNED:
+        return {}
+    return {name: value for name in DRAFT_CHOICES if (value := getattr(draft, name))}
+
+
+def report_panel(
+    user: User, study: Study, *, draft: ReportDraft | None, takes_reads: bool, reads_second: bool
+) -> ReportPanel:
+    """``takes_reads``: the study waits for a read that ``user`` may sign; ``reads_second``: ``user`` has its second read.
+
+    ``draft`` is the own one of ``user``, if there is one.
+    """
     review = None if hides_read(user, study) else current_review(study)
-    draft = own_draft(user, study) if is_reader else None
     editor = (
-        report_editor(user, study, kind=ReviewKind.SIGNED, basis=review, draft=draft) if takes_reads else None
+        report_editor(user, study, kind=ReviewKind.SIGNED, basis=review, draft=draft)
+        if takes_reads or reads_second
+        else None
     )
     is_kept = draft is not None and draft.has_text and not (editor and editor.draft)
     return ReportPanel(
         editor=editor if not is_kept else None,
         kept=draft if is_kept else None,
+        kept_lines=kept_lines(draft, study) if draft and is_kept else [],
         signed=review,
         asks_password=takes_reads and signature_is_asked(study),
     )

@@ -39,6 +39,7 @@ TABLE = {
     # A radiologist who has written nothing has no draft.
     ("get", "report_draft"): (403, 404, 403, 404, 401),
     ("post", "report_draft"): (403, 200, 403, 404, 401),
+    ("delete", "report_draft"): (403, 404, 403, 404, 401),
     ("post", "addenda"): (403, 201, 403, 404, 401),
     ("post", "corrections"): (403, 201, 403, 404, 401),
     ("get", "report"): (200, 200, 200, 404, 401),

@@ -30,6 +30,26 @@ def test_a_draft_is_saved_read_back_and_not_overwritten_unseen(reader, study):
     assert ReportDraft.objects.get().findings == " Clear\n"
 
 
+def test_a_draft_keeps_what_was_chosen(reader, study):
+    chosen = {"label": "normal", "confidence": "likely", "reason": "artefact"}
+    assert reader.post(draft_of(study), {"version": 0, **chosen}).status_code == 200
+    assert {name: reader.get(draft_of(study)).data[name] for name in chosen} == chosen
+    refused = reader.post(draft_of(study), {"version": 1, "confidence": "certain"})
+    assert (refused.status_code, list(refused.data["errors"])) == (400, ["confidence"])
+
+
+def test_a_draft_is_discarded_in_the_version_that_is_known(reader, client_of, second_radiologist, study):
+    reader.post(draft_of(study), {"version": 0, "findings": "One."})
+    reader.post(draft_of(study), {"version": 1, "findings": "Two."})
+    assert reader.delete(draft_of(study)).status_code == 400
+    assert reader.delete(f"{draft_of(study)}?version=1").status_code == 409
+    assert client_of(second_radiologist).delete(f"{draft_of(study)}?version=2").status_code == 404
+    assert ReportDraft.objects.get().findings == "Two."
+    assert reader.delete(f"{draft_of(study)}?version=2").status_code == 204
+    assert not ReportDraft.objects.exists()
+    assert reader.delete(f"{draft_of(study)}?version=2").status_code == 404
+
+
 def test_a_draft_is_its_authors_alone(reader, client_of, second_radiologist, study):
     reader.post(draft_of(study), {"version": 0, "findings": "Mine."})
     assert client_of(second_radiologist).get(draft_of(study)).status_code == 404

@@ -134,6 +134,33 @@ def test_an_addendum_does_not_overwrite_an_unsigned_report(radiologist, study, s
     assert ReportDraft.objects.get().findings.startswith("Written before")
 
 
+def test_what_is_chosen_is_kept_with_what_is_typed(radiologist, study):
+    save(radiologist, study, 0, label="normal", confidence="likely", findings="Clear.")
+    save(radiologist, study, 1, reason="artefact")
+    kept = ReportDraft.objects.get()
+    assert (kept.label, kept.confidence, kept.reason, kept.findings) == (
+        "normal", "likely", "artefact", "Clear.",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("unknown", [{"confidence": "certain"}, {"reason": "no_time"}])
+def test_a_choice_that_does_not_exist_is_refused_and_the_last_one_stays(radiologist, study, unknown):
+    save(radiologist, study, 0, label="normal")
+    with pytest.raises(ValidationError) as error:
+        save(radiologist, study, 1, **unknown)
+    assert list(error.value.message_dict) == list(unknown)
+    assert ReportDraft.objects.get().version == 1
+
+
+def test_a_choice_alone_does_not_stand_in_the_way_of_an_addendum_and_does_not_go_into_it(
+    radiologist, study, signed
+):
+    save(radiologist, study, 0, label="normal", reason="artefact")
+    save(radiologist, study, 1, kind="addendum", basis=signed, addendum="More.")
+    kept = ReportDraft.objects.get()
+    assert (kept.label, kept.reason, kept.addendum) == ("", "", "More.")
+
+
 def test_a_discarded_draft_is_gone_and_one_that_changed_is_not_discarded_unseen(radiologist, study):
     save(radiologist, study, 0, findings="One.")
     with pytest.raises(DraftChanged):

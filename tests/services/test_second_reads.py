@@ -3,8 +3,10 @@
 import datetime as dt
 
 import pytest
+from allauth.core import context
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import DatabaseError, IntegrityError, transaction
+from django.test import RequestFactory
 from django.utils import timezone
 
 from diagnosis import policies
@@ -14,8 +16,10 @@ from diagnosis.models import (
     CaseRules,
     FirstRead,
     Prediction,
+    ReportDraft,
     SecondRead,
     SecondReadOpinion,
+    Site,
     Study,
 )
 from diagnosis.selectors.case_counts import case_counts_of
@@ -26,6 +30,7 @@ from diagnosis.selectors.studies import current_review, second_opinion, studies_
 from diagnosis.services.accounts import membership_set, system_user
 from diagnosis.services.critical_results import critical_flag
 from diagnosis.services.first_reads import first_read_lock
+from diagnosis.services.report_drafts import report_draft_save
 from diagnosis.services.reviews import review_sign
 from diagnosis.services.second_read_queue import draw_of, is_drawn, queue_arrange, second_reads_tidy
 from diagnosis.services.second_reads import (
@@ -39,6 +44,7 @@ from diagnosis.services.second_reads import (
 )
 from diagnosis.services.studies import study_open
 from tests.factories import (
+    PASSWORD,
     ImageFactory,
     LabResultFactory,
     PatientFactory,
@@ -528,3 +534,71 @@ def test_every_act_is_on_record(overridden, second_radiologist, third):
         "second_read_opened", "second_read_arranged", "second_read_taken", "second_read_signed",
         "second_read_taken", "second_read_adjudicated",
     ]  # fmt: skip
+
+
+# The second read is signed as the first one is
+
+
+@pytest.fixture
+def in_hands(study, radiologist, second_radiologist):
+    """A second read that the second radiologist has taken."""
+    sign(radiologist, study)
+    second_read_request(actor=radiologist, study=study)
+    return take(second_radiologist, study)
+
+
+def test_a_second_read_is_signed_with_its_report_and_its_draft_ends(second_radiologist, in_hands):
+    draft = report_draft_save(
+        author=second_radiologist, study=in_hands.study, version=0, label="covid19", findings="Left."
+    )
+    texts = {"findings": "Left base. ", "impression": "COVID-19.", "comparison": "None."}
+    with pytest.raises(Conflict, match="changed in another window"):
+        give(second_radiologist, in_hands.study, "covid19", draft_version=7, **texts)
+    assert not SecondReadOpinion.objects.exists()
+    given = give(second_radiologist, in_hands.study, "covid19", draft_version=draft.version, **texts)
+    assert (given.findings, given.impression, given.comparison) == ("Left base.", "COVID-19.", "None.")
+    assert not ReportDraft.objects.exists()
+
+
+def test_a_blank_that_nobody_filled_in_and_a_text_that_is_too_long_stop_a_second_read(
+    second_radiologist, in_hands
+):
+    with pytest.raises(ValidationError, match="blank"):
+        give(second_radiologist, in_hands.study, "covid19", findings="In the ___ lung.")
+    with pytest.raises(ValidationError, match="at most 10000 characters"):
+        give(second_radiologist, in_hands.study, "covid19", impression="x" * 10_001)
+    assert not FirstRead.objects.exists()
+
+
+def test_where_the_site_asks_the_password_signs_second_reads_and_adjudications_too(
+    site, second_radiologist, third, in_hands
+):
+    Site.objects.update(signing_asks_password=True)
+    with context.request_context(RequestFactory().post("/")):
+        for typed in ("", "wrong"):
+            with pytest.raises(ValidationError) as error:
+                give(second_radiologist, in_hands.study, "normal", signing_password=typed)
+            assert list(error.value.message_dict) == ["signing_password"]
+        assert not SecondReadOpinion.objects.exists()
+        assert AuditEvent.objects.filter(action="signature_refused").count() == 1
+        give(second_radiologist, in_hands.study, "normal", signing_password=PASSWORD)
+        row = take(third, in_hands.study)
+        decide = {"label": "covid19", "confidence": "likely", "note": "I agree with the first."}
+        with pytest.raises(ValidationError, match="Enter your password"):
+            second_read_adjudicate(actor=third, second_read=row, **decide)
+        second_read_adjudicate(actor=third, second_read=row, signing_password=PASSWORD, **decide)
+    assert SecondRead.objects.get().state == "adjudicated"
+
+
+def test_who_locks_keeps_the_words_and_not_the_choice_in_the_draft(site, radiologist):
+    Site.objects.update(reading_protocol="read-first")
+    study = make_study(Site.objects.get(pk=site.pk))
+    report_draft_save(
+        author=radiologist, study=study, version=0, label="normal", confidence="likely", findings="Clear."
+    )
+    first_read_lock(
+        actor=radiologist, study=study, label="covid19", confidence="may_be",
+        image_set=image_set_of(study.images.all()),
+    )  # fmt: skip
+    kept = ReportDraft.objects.get()
+    assert (kept.label, kept.confidence, kept.findings, kept.version) == ("", "", "Clear.", 1)

@@ -452,6 +452,7 @@ def test_before_the_own_read_nothing_in_the_list_tells_what_the_network_said(
     client = browser(radiologist)
     addresses = [
         {}, {"view": "all"}, {"view": "refused"}, {"view": "disagreement"}, {"sort": "name"}, {"pcr": "none"},
+        {"status": "open", "sort": "suspicion"}, {"view": "discrepancy"}, {"view": "second_read"},
         *({"opinion": value} for value in OPINIONS),
     ]  # fmt: skip
 

@@ -94,10 +94,10 @@ class ReportDraftView(_BelowStudy):
         """404 where you have written none. 409: it was saved elsewhere meanwhile; nothing was discarded."""
         study = self.study(pk)
         policies.require(self.person, policies.Act.SIGN_REVIEW, study.site)
-        checked = ReportDraftVersionSerializer(data=request.query_params)
-        checked.is_valid(raise_exception=True)
         if own_draft(self.person, study) is None:
             raise Http404
+        checked = ReportDraftVersionSerializer(data=request.query_params.dict())
+        checked.is_valid(raise_exception=True)
         report_draft_discard(author=self.person, study=study, **checked.validated_data)
         return Response(status=204)
 

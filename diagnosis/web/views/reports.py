@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from diagnosis import policies
 from diagnosis.errors import Conflict, NotPossible, PersonError
 from diagnosis.models import ReportDraft, Review, ReviewKind, Study
-from diagnosis.models.report_draft import DRAFT_FIELDS
+from diagnosis.models.report_draft import DRAFT_FIELDS, DRAFT_TEXTS
 from diagnosis.selectors.reports import Version, own_draft
 from diagnosis.selectors.studies import reader_labels, studies_with_opinion
 from diagnosis.services.report_drafts import DraftChanged, report_draft_discard, report_draft_save
@@ -26,7 +26,7 @@ from diagnosis.services.signing import signature_is_asked
 from diagnosis.web.clocks import set_clock
 from diagnosis.web.forms.report import AddendumForm, CorrectionForm, as_signed
 from diagnosis.web.params import row_number, uuids
-from diagnosis.web.report_panel import report_editor, saved_words
+from diagnosis.web.report_panel import kept_lines, report_editor, saved_words
 from diagnosis.web.requests import PersonRequest
 
 SOMEBODY_ELSE = gettext_lazy(
@@ -98,6 +98,11 @@ def _answer(request: PersonRequest, study: Study, act: Any) -> HttpResponse:
 
 def _told(draft: ReportDraft | None) -> dict[str, Any]:
     return {"version": draft.version if draft else 0, "saved": saved_words(draft) if draft else ""}
+
+
+def _begun(draft: ReportDraft) -> dict[str, str]:
+    """What a correction goes on with: the words, and the choices where a label was chosen."""
+    return {name: getattr(draft, name) for name in (DRAFT_FIELDS if draft.label else DRAFT_TEXTS)}
 
 
 def _texts(draft: ReportDraft | None) -> dict[str, str]:
@@ -207,11 +212,13 @@ def _forms(
     adds = report_editor(request.user, study, kind=ReviewKind.ADDENDUM, basis=newest, draft=draft)
     corrects = report_editor(request.user, study, kind=ReviewKind.CORRECTION, basis=newest, draft=draft)
     labels = {**reader_labels(study), newest.label: newest.label_display}
-    begun = as_signed(newest) | (_texts(corrects.draft) if corrects.draft else {})
+    begun = as_signed(newest) | (_begun(corrects.draft) if corrects.draft else {})
+    kept = draft if draft and draft.has_text and not (adds.draft or corrects.draft) else None
     return {
         "adds": adds,
         "corrects": corrects,
-        "kept": draft if draft and draft.has_text and not (adds.draft or corrects.draft) else None,
+        "kept": kept,
+        "kept_lines": kept_lines(kept, study) if kept else [],
         "asks_password": signature_is_asked(study),
         "begun": json.dumps(as_signed(newest)),
         # A form that asked only where the network had said something would tell those who are to read without it.

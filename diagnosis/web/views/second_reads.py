@@ -15,7 +15,8 @@ from django_htmx.http import HttpResponseClientRedirect
 from diagnosis.errors import Conflict, PersonError
 from diagnosis.models import SecondRead, Study
 from diagnosis.selectors.cases import discrepancies_shown_to
-from diagnosis.selectors.second_reads import second_read_queue
+from diagnosis.selectors.reports import own_draft
+from diagnosis.selectors.second_reads import drawn_shares, second_read_queue
 from diagnosis.selectors.studies import studies_with_opinion
 from diagnosis.services.second_reads import (
     second_read_adjudicate,
@@ -30,6 +31,7 @@ from diagnosis.web.case_panels import second_read_form, second_read_panel
 from diagnosis.web.clocks import set_clock
 from diagnosis.web.forms.base import PortalForm
 from diagnosis.web.forms.cases import SecondReadRequestForm, WithdrawForm
+from diagnosis.web.forms.report import with_draft
 from diagnosis.web.queue_rows import discrepancy_rows, queue_rows
 from diagnosis.web.requests import PersonRequest
 
@@ -46,6 +48,7 @@ def queue(request: PersonRequest) -> HttpResponse:
         "held": found.held,
         "more": found.more,
         "discrepancies": discrepancy_rows(unsettled),
+        "shares": drawn_shares(request.user),
     }
     return render(request, "second_reads/queue.html", context)
 
@@ -90,15 +93,15 @@ def sign(request: PersonRequest, second_read_id: uuid.UUID) -> HttpResponse:
     """The second read, or, where two readers disagree, the third's decision."""
     second_read = _second_read(request, second_read_id)
     study = _study(request, second_read.study_id)
-    form = second_read_form(request.user, study, request.POST)
+    form = second_read_form(request.user, study, with_draft(request.POST, own_draft(request.user, study)))
     form.is_valid()
-    values = {name: form.cleaned_data[name] for name in ("label", "confidence", "note")}
 
     def act() -> object:
+        values = form.cleaned_data
         if second_read.wants_adjudication:
-            return second_read_adjudicate(actor=request.user, second_read=second_read, **values)
-        image_set = form.cleaned_data["image_set"]
-        return second_read_sign(actor=request.user, second_read=second_read, image_set=image_set, **values)
+            own = {name: values[name] for name in ("label", "confidence", "note", "signing_password")}
+            return second_read_adjudicate(actor=request.user, second_read=second_read, **own)
+        return second_read_sign(actor=request.user, second_read=second_read, **values)
 
     return _done(request, study, act, form, "bound")
 
