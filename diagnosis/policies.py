@@ -127,10 +127,27 @@ def may(user: User | AnonymousUser, act: Act, site: Site) -> bool:
     return role is not None and act in ALLOWED[role]
 
 
-def require(user: User | AnonymousUser, act: Act, site: Site) -> None:
-    """Raises ``NotAllowed``, a ``PermissionDenied`` with a sentence for the person, when ``user`` may not do ``act``."""
-    if not may(user, act, site):
+def require(user: User | AnonymousUser, act: Act, site: Site) -> Role | None:
+    """Raises ``NotAllowed``, a ``PermissionDenied`` with a sentence for the person, when ``user`` may not do ``act``.
+
+    Returns the role by which ``user`` may, for the audit of the act; ``None`` for the system user.
+    """
+    if user.is_authenticated and user.is_system:
+        if act not in ALLOWED_TO_SYSTEM:
+            raise NotAllowed(user, act, site)
+        return None
+    role = role_at(user, site)
+    if role is None or act not in ALLOWED[role]:
         raise NotAllowed(user, act, site)
+    return role
+
+
+def who_may(people: Iterable[User], act: Act, site: Site) -> set[int]:
+    """The keys of those of ``people``, none of them a system user, who may do ``act`` at ``site``; one query."""
+    roles = [role for role, acts in ALLOWED.items() if act in acts]
+    keys = [person.pk for person in people if person.is_active]
+    found = site.memberships.filter(user__in=keys, user__is_active=True, role__in=roles)
+    return set(found.values_list("user_id", flat=True))
 
 
 def sites_where(user: User | AnonymousUser, act: Act) -> QuerySet[Site]:

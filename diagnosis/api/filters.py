@@ -73,7 +73,6 @@ class StudyFilter(django_filters.FilterSet):
     status = django_filters.ChoiceFilter(choices=StudyStatus.choices, method="with_status")
     priority = django_filters.ChoiceFilter(choices=Priority.choices)
     patient = django_filters.UUIDFilter(field_name="patient_id", label="The patient's id.")
-    ordering = StableOrdering(fields=("created_at", "performed_at"))
 
     class Meta:
         model = Study

@@ -31,6 +31,7 @@ from diagnosis.models import (
     Discrepancy,
     DiscrepancyState,
     LabResult,
+    Patient,
     PcrResult,
     Priority,
     SecondRead,
@@ -39,6 +40,7 @@ from diagnosis.models import (
     SymptomNote,
     User,
 )
+from diagnosis.selectors.joined import with_joined
 
 ONSET_COUNTS_DAYS = 60
 """First symptoms longer before an X-ray belong to another illness: the project's own choice."""
@@ -133,6 +135,14 @@ def hidden_reads(user: User, study_ids: Collection[UUID]) -> set[UUID]:
 def discrepancies_shown_to(user: User) -> QuerySet[Discrepancy]:
     """Discrepancies that ``user`` may know of: each tells what the read said."""
     return Discrepancy.objects.visible_to(user).exclude(hidden_read(user, "review__study__"))
+
+
+def discrepancies_of(user: User, patient: Patient) -> list[Discrepancy]:
+    """Those of the patient's reads that ``user`` may know of, with their steps, the oldest first; one query."""
+    rows = discrepancies_shown_to(user).filter(lab_result__patient=patient)
+    return with_joined(
+        rows.select_related("lab_result", "review__reader").order_by("opened_at", "id"), "moves__actor"
+    )
 
 
 _UNRESOLVED = (DiscrepancyState.OPEN, DiscrepancyState.ACKNOWLEDGED)

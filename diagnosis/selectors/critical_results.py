@@ -20,9 +20,10 @@ from diagnosis.models import (
 
 def critical_findings(site: Site) -> dict[str, str]:
     """Code → name of what counts as critical at ``site``: its own list, or the portal's where it has none."""
-    own = CriticalFinding.objects.filter(site=site)
-    if own.exists():
-        return dict(own.filter(is_active=True).values_list("code", "display"))
+    own = CriticalFinding.objects.filter(site=site).values_list("code", "display", "is_active")
+    found = list(own)
+    if found:
+        return {code: display for code, display, is_active in found if is_active}
     return dict(DEFAULT_FINDINGS)
 
 
@@ -34,11 +35,12 @@ def people_to_tell(critical_result: CriticalResult) -> list[User]:
     study = critical_result.study
     contacts = EscalationContact.objects.filter(site=study.site_id).select_related("user")
     people = [study.submitted_by, *(contact.user for contact in contacts)]
+    allowed = policies.who_may(people, policies.Act.ACKNOWLEDGE_CRITICAL, study.site)
     told: list[User] = []
     for person in people:
         if person in told or person.pk == critical_result.flagged_by_id or person.is_system:
             continue
-        if policies.may(person, policies.Act.ACKNOWLEDGE_CRITICAL, study.site):
+        if person.pk in allowed:
             told.append(person)
     return told
 
@@ -56,8 +58,10 @@ def with_history(results: QuerySet[CriticalResult]) -> QuerySet[CriticalResult]:
 
 
 def critical_results_of(study: Study) -> QuerySet[CriticalResult]:
-    """Of one study, newest first, the cancelled ones too."""
-    return with_history(CriticalResult.objects.filter(study=study))
+    """Of one study, newest first, the cancelled ones too, without their history."""
+    return CriticalResult.objects.filter(study=study).select_related(
+        "study__site", "flagged_by", "acknowledged_by"
+    )
 
 
 def open_critical_results(user: User) -> QuerySet[CriticalResult]:

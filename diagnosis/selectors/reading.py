@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from diagnosis import policies
 from diagnosis.models import FirstRead, Image, OpinionReveal, ReadingProtocol, Study, User
+from diagnosis.models.study import OpinionState
+from diagnosis.selectors.case_record import CaseRecord
 from diagnosis.selectors.studies import SecondOpinion, second_opinion, studies_with_opinion
 
 
@@ -50,6 +52,22 @@ def reading_of(user: User, study: Study) -> Reading:
     image_set = image_set_of(study.images.all())
     is_reader = policies.may(user, policies.Act.SIGN_REVIEW, study.site)
     first_read = own_first_read(user, study, image_set) if is_reader else None
+    return _reading(study, image_set, first_read, is_reader=is_reader)
+
+
+def reading_in(case: CaseRecord, *, is_reader: bool) -> Reading:
+    """Where the person stands who looks at ``case``, without a query: for what is shown. An act asks ``reading_of``."""
+    image_set = image_set_of(case.study.images.all())
+    first_read = first_read_in(case, image_set) if is_reader else None
+    return _reading(case.study, image_set, first_read, is_reader=is_reader)
+
+
+def first_read_in(case: CaseRecord, image_set: str) -> FirstRead | None:
+    """``own_first_read`` of who looks at ``case``, without a query."""
+    return next((read for read in case.first_reads if image_set and read.image_set == image_set), None)
+
+
+def _reading(study: Study, image_set: str, first_read: FirstRead | None, *, is_reader: bool) -> Reading:
     return Reading(
         protocol=ReadingProtocol(study.site.reading_protocol),
         image_set=image_set,
@@ -78,4 +96,4 @@ def whole_opinion(study: Study) -> SecondOpinion:
 
 def opinion_is_ready(reading: Reading, study: Study) -> bool:
     """Whether there is something to reveal to a reader who waits for it; who has locked nothing is told nothing."""
-    return reading.awaits_reveal and not whole_opinion(study).is_pending
+    return reading.awaits_reveal and study.opinion_state != OpinionState.PENDING

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy
@@ -60,7 +59,7 @@ class Version:
     @property
     def status(self) -> str:
         """FHIR DiagnosticReport.status of this version, in words for people."""
-        return _STATUSES[ReviewKind(self.review.kind)]
+        return str(_STATUSES[ReviewKind(self.review.kind)])
 
 
 _STATUSES = {
@@ -145,9 +144,12 @@ class ReadyText:
         return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def ready_texts(study: Study) -> list[ReadyText]:
+def ready_texts(study: Study, *, studies: Iterable[Study] | None = None) -> list[ReadyText]:
+    """``studies`` are all of the patient, where they are known already."""
     texts = list(ReportText.objects.filter(site=study.site))
-    values = _values(study) if texts else {}
+    if texts and studies is None:
+        studies = Study.objects.filter(patient=study.patient_id)
+    values = _values(study, studies) if texts and studies is not None else {}
     return [
         ReadyText(
             code=text.code,
@@ -163,17 +165,12 @@ def ready_texts(study: Study) -> list[ReadyText]:
     ]
 
 
-def _values(study: Study) -> dict[str, str]:
+def _values(study: Study, studies: Iterable[Study]) -> dict[str, str]:
     """What a placeholder stands for; empty where nobody knows."""
     patient, zone = study.patient, study.site.tzinfo
     taken = timezone.localdate(study.performed_at, zone) if study.performed_at else None
     age = patient.age_on(taken or timezone.localdate(study.created_at, zone))
-    earlier = (
-        Study.objects.filter(patient=patient)
-        .exclude(pk=study.pk)
-        .filter(Q(performed_at__lt=study.time) | Q(performed_at__isnull=True, created_at__lt=study.time))
-    )
-    previous = max((other.time for other in earlier), default=None)
+    previous = max((other.time for other in studies if other.time < study.time), default=None)
     return {
         "age": "" if age is None else str(age),
         "sex": patient.get_sex_display().lower(),

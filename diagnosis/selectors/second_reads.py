@@ -19,6 +19,7 @@ from diagnosis.models import (
     User,
 )
 from diagnosis.selectors.cases import PRIORITY_RANK, URGENCY
+from diagnosis.selectors.joined import with_joined
 
 MOST_SHOWN = 100
 """Of those in other hands; how many there are beyond them is said."""
@@ -93,13 +94,22 @@ def drawn_shares(user: User) -> list[DrawnShare]:
 
 def has_second_read(user: User, study: Study) -> bool:
     """Whether ``user`` has taken the second read of ``study`` and not given it yet."""
-    return SecondRead.objects.filter(study=study, holder=user, state=SecondReadState.TAKEN).exists()
+    return second_reads_in_hands_of(user).filter(study=study).exists()
+
+
+def second_reads_in_hands_of(user: User) -> QuerySet[SecondRead]:
+    """Those that ``user`` has taken and not given yet; no adjudication."""
+    return SecondRead.objects.filter(holder=user, state=SecondReadState.TAKEN)
 
 
 def second_read_of(study: Study) -> SecondRead | None:
     """The newest second read of ``study`` that was not withdrawn."""
-    rows = with_causes(SecondRead.objects.filter(study=study)).exclude(state=SecondReadState.CANCELLED)
-    return rows.order_by("-requested_at", "-pk").first()
+    rows = SecondRead.objects.filter(study=study).exclude(state=SecondReadState.CANCELLED)
+    rows = rows.select_related("study__patient", "study__site", "review__reader", "holder", "cancelled_by")
+    # A study has one for each read that was signed, and each of these one or two reads and as many causes as there are rules.
+    return next(
+        iter(with_joined(rows.order_by("-requested_at", "-pk"), "causes__asked_by", "opinions__reader")), None
+    )
 
 
 def outcome_of(study: Study) -> SecondReadOpinion | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db.models import (
     BooleanField,
     Exists,
     ExpressionWrapper,
+    F,
     OuterRef,
     Prefetch,
     Q,
@@ -37,7 +39,9 @@ from diagnosis.models import (
     SymptomNote,
     User,
 )
+from diagnosis.models.study import OpinionState as StudyOpinionState
 from diagnosis.selectors.cases import hidden_read
+from diagnosis.selectors.joined import with_joined
 from diagnosis.selectors.worklist import Viewer, patients_with_word, search_conditions, words_of
 
 
@@ -157,6 +161,9 @@ class OpinionState(TextChoices):
     FAILED = "failed", gettext_lazy("Failed")
 
 
+OPINION_STATES_BY_NEED = tuple(StudyOpinionState.values)
+"""What needs attention first, first."""
+
 _UNSURE = Q(possible_labels__1__isnull=False)
 _STATES = {
     OpinionState.PENDING: ~Q(status__in=FINAL_STATUSES),
@@ -173,7 +180,13 @@ def studies_with_state(
     """Those of ``studies`` with an image whose newest prediction is in this state, and of which ``viewer`` may know it."""
     newest = Prediction.objects.filter(image=OuterRef("image")).order_by("-requested_at", "-id")
     found = Prediction.objects.filter(_STATES[state], pk=Subquery(newest.values("pk")[:1]))
-    return studies.filter(Exists(found.filter(image__study=OuterRef("pk"))), policies.ai_shown_to(viewer))
+    # The state of the study is the worst of its images: of most studies it says already that none is in this one.
+    worse = OPINION_STATES_BY_NEED[: OPINION_STATES_BY_NEED.index(state.value) + 1]
+    return studies.filter(
+        Exists(found.filter(image__study=OuterRef("pk"))),
+        policies.ai_shown_to(viewer),
+        opinion_state__in=worse,
+    )
 
 
 def predictions_shown(viewer: User) -> QuerySet[Prediction]:
@@ -186,12 +199,17 @@ def with_ai_shown(rows: QuerySet[Any], *, viewer: User | None, path: str = "") -
     return rows.annotate(ai_shown=ExpressionWrapper(policies.ai_shown_to(viewer, path), BooleanField()))
 
 
-def studies_with_opinion(studies: QuerySet[Study], *, viewer: User | None) -> QuerySet[Study]:
+def studies_with_opinion(
+    studies: QuerySet[Study], *, viewer: User | None, with_limits: bool = False
+) -> QuerySet[Study]:
     """``studies`` with all that a row or a page shows to ``viewer``, in a number of queries that does not grow.
 
     Predictions that must not reach the viewer are not even loaded. ``None`` is a service that needs all of them.
+    ``with_limits``: each prediction has ``limits``, the sentences of its model's card on what that cannot do, or ``None``.
     """
     predictions = Prediction.objects.filter(policies.ai_shown_to(viewer, "image__study__"))
+    if with_limits:
+        predictions = predictions.annotate(limits=F("model_version__card__limits"))
     latest_pcr = LabResult.objects.filter(patient=OuterRef("patient")).order_by("-collected_at", "-id")
     return (
         with_ai_shown(studies, viewer=viewer)
@@ -204,7 +222,10 @@ def studies_with_opinion(studies: QuerySet[Study], *, viewer: User | None) -> Qu
             ),
             Prefetch("reviews", reviews_shown(Review.objects.all(), viewer=viewer)),
         )
-        .annotate(latest_pcr=Subquery(latest_pcr.values("result")[:1]))
+        .annotate(
+            latest_pcr=Subquery(latest_pcr.values("result")[:1]),
+            active_labels=Subquery(ModelVersion.objects.filter(is_active=True).values("labels")[:1]),
+        )
     )
 
 
@@ -225,10 +246,18 @@ def current_review(study: Study) -> Review | None:
     return next((review for review in reviews if review.pk not in followed), None)
 
 
-def worklist(*, user: User, query: str = "") -> QuerySet[Study]:
-    """The studies that ``user`` may see, newest first; every word of ``query`` must match as on the worklist."""
-    studies = Study.objects.visible_to(user).filter(*search_conditions(Viewer.of(user), query))
-    return studies_with_opinion(studies, viewer=user).order_by("-created_at", "-id")
+def studies_found(*, user: User, query: str = "") -> list[QuerySet[Study]]:
+    """The studies that ``user`` may see, for each hospital; every word of ``query`` must match as on the worklist."""
+    viewer = Viewer.of(user)
+    words = search_conditions(viewer, query)
+    return [Study.objects.filter(*words, site_id=site) for site in viewer.sites]
+
+
+def studies_in_order(keys: Sequence[UUID], *, viewer: User) -> list[Study]:
+    """The studies with these keys in this order, with all that a row shows to ``viewer``."""
+    studies = studies_with_opinion(Study.objects.visible_to(viewer).filter(pk__in=keys), viewer=viewer)
+    found = {study.pk: study for study in studies}
+    return [found[key] for key in keys if key in found]
 
 
 def pcr_display(result: str | None) -> str:
@@ -237,10 +266,18 @@ def pcr_display(result: str | None) -> str:
 
 def reader_labels(study: Study) -> dict[str, str]:
     """What a reader may say about ``study``: the labels of the networks that looked at it, then the reader's own."""
-    versions = [prediction.model_version for prediction in current_predictions(study.images.all())]
-    versions = versions or list(ModelVersion.objects.filter(is_active=True))
-    network = {label["code"]: label["display"] for version in versions for label in version.labels}
+    said = [prediction.model_version.labels for prediction in current_predictions(study.images.all())]
+    known = said or [_active_labels(study)]
+    network = {label["code"]: label["display"] for labels in known for label in labels}
     return {**network, **READER_ONLY_LABELS}
+
+
+def _active_labels(study: Study) -> list[dict[str, str]]:
+    """Of a study that came through ``studies_with_opinion`` without a query."""
+    if hasattr(study, "active_labels"):
+        return study.active_labels or []
+    active = ModelVersion.objects.filter(is_active=True).first()
+    return active.labels if active else []
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -252,22 +289,22 @@ class TimelineEntry:
     record: Any
 
 
-def timeline(patient: Patient, *, viewer: User) -> list[TimelineEntry]:
-    """PCR results, symptom notes and studies of ``patient`` as ``viewer`` may see them, newest first."""
+def timeline(
+    patient: Patient, *, viewer: User, studies: Iterable[Study] | None = None
+) -> list[TimelineEntry]:
+    """PCR results, symptom notes and studies of ``patient`` as ``viewer`` may see them, newest first.
+
+    ``studies`` are all of them, where they are known already: from ``studies_with_opinion`` for this viewer.
+    """
+    if studies is None:
+        studies = studies_with_opinion(Study.objects.filter(patient=patient), viewer=viewer)
+    notes = SymptomNote.objects.filter(patient=patient).select_related("entered_by")
     entries = [
         TimelineEntry("pcr", result.collected_at, result)
         for result in LabResult.objects.filter(patient=patient).select_related("entered_by")
     ]
-    entries += [
-        TimelineEntry("symptoms", note.noted_at, note)
-        for note in SymptomNote.objects.filter(patient=patient)
-        .select_related("entered_by")
-        .prefetch_related("symptoms")
-    ]
-    entries += [
-        TimelineEntry("study", study.time, study)
-        for study in studies_with_opinion(Study.objects.filter(patient=patient), viewer=viewer)
-    ]
+    entries += [TimelineEntry("symptoms", note.noted_at, note) for note in with_joined(notes, "symptoms")]
+    entries += [TimelineEntry("study", study.time, study) for study in studies]
     return sorted(entries, key=lambda entry: entry.at, reverse=True)
 
 

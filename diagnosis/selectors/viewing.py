@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
 from pydicom import uid
 
 from diagnosis.limits import image_limits
-from diagnosis.models import Image, ImageKind, Study, User
+from diagnosis.models import Image, ImageKind, Study
+from diagnosis.selectors.case_record import CaseRecord
 from ml.imaging import ImageRefused
 from ml.imaging.viewing import Viewing, stored_samples, viewing
 
@@ -173,17 +173,11 @@ def _content(image: Image) -> bytes:
         return file.read()
 
 
-def earlier_studies(user: User, study: Study) -> list[Study]:
+def earlier_studies(case: CaseRecord) -> list[Study]:
     """What a study is compared with: the patient's earlier studies with a picture, the latest first."""
-    visible: QuerySet[Study] = Study.objects.visible_to(user)
-    others = (
-        visible.filter(patient=study.patient)
-        .exclude(pk=study.pk)
-        .prefetch_related(Prefetch("images", Image.objects.order_by("created_at", "id")))
-    )
     earlier = [
         other
-        for other in others
-        if other.time < study.time and any(image.is_shown for image in other.images.all())
+        for other in case.studies
+        if other.time < case.study.time and any(image.is_shown for image in other.images.all())
     ]
     return sorted(earlier, key=lambda other: other.time, reverse=True)

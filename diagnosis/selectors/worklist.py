@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, F, Field, OuterRef, Q, QuerySet, TextChoices, Value
+from django.db.models import Exists, F, Field, OuterRef, Q, QuerySet, Subquery, TextChoices, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
@@ -221,10 +221,13 @@ def _narrowed(studies: QuerySet[Study], viewer: Viewer, narrow: WorklistFilter) 
         studies = studies.filter(priority=narrow.priority, priority_rank=_RANKS[narrow.priority])
     match narrow.reader:
         case ReaderChoice.ME:
-            claimed = running_claims().filter(holder=viewer.user).values_list("study_id", flat=True)
-            # Among all studies the database needs the keys, to start from them; those that are open it looks through.
-            keys = claimed if narrow.status == Scope.OPEN else list(claimed)
-            studies = studies.filter(Q(assigned_to=viewer.user) | Q(pk__in=keys))
+            claimed = running_claims().filter(holder=viewer.user).values("study_id")
+            if narrow.status == Scope.OPEN:
+                studies = studies.filter(Q(assigned_to=viewer.user) | Q(pk__in=claimed))
+            else:
+                # Among all studies the database has to start from the few keys; those that are open it looks through.
+                assigned = Study.objects.filter(assigned_to=viewer.user).values("pk")
+                studies = studies.filter(pk__in=assigned.union(claimed))
         case ReaderChoice.NOBODY:
             studies = studies.filter(assigned_to__isnull=True)
     if narrow.pcr:
@@ -313,13 +316,14 @@ def list_page(
     after: str = "",
     before: str = "",
     size: int = PAGE_SIZE,
+    name_at: NameAt | None = None,
 ) -> ListPage:
     """The page that begins after the place ``after``, ends before the place ``before``, or is the first.
 
-    A place that names nothing (any more) gives the first page.
+    A place that names nothing (any more) gives the first page. ``name_at`` is what ``overview`` has found for it.
     """
     _, ascending = ORDERS[narrow.sort]
-    place = _place(viewer, narrow, after or before)
+    place = _place(viewer, narrow, after or before, name_at)
     backwards = bool(before and not after and place)
     rows = _rows_of(viewer, narrow, matching(viewer, narrow, words), ascending != backwards, place, size + 1)
     has_more = len(rows) > size
@@ -407,12 +411,12 @@ def _cursor(sort: str, row: Sequence[Any]) -> str:
     return "~".join(value.isoformat() if isinstance(value, dt.datetime) else str(value) for value in row)
 
 
-def _place(viewer: Viewer, narrow: WorklistFilter, cursor: str) -> list[Any] | None:
+def _place(viewer: Viewer, narrow: WorklistFilter, cursor: str, name_at: NameAt | None) -> list[Any] | None:
     if not cursor:
         return None
     columns, _ = ORDERS[narrow.sort]
     if narrow.sort == Sort.NAME:
-        return _place_of(viewer, narrow, cursor)
+        return name_at.place if name_at else _place_of(viewer, narrow, cursor)
     parts = cursor.split("~")
     if len(parts) != len(columns):
         return None
@@ -484,34 +488,74 @@ class Count:
         return f"{self.number}+" if self.is_more else str(self.number)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class NameAt:
+    """Where a list by name goes on: ``place`` is that of the study, ``None`` where there is no such study (any more)."""
+
+    place: list[Any] | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Overview:
+    """What a page of the worklist asks besides its rows."""
+
+    counts: dict[str, Count]
+    there_is: dict[str, bool]
+    name_at: NameAt | None
+
+
 Asked = Mapping[str, tuple[WorklistFilter, Sequence[Q]]]
 
 
 def counts(viewer: Viewer, asked: Asked) -> dict[str, Count]:
     """How many studies each of ``asked`` holds, all in one query."""
-    return overview(viewer, asked, {})[0]
+    return overview(viewer, asked, {}).counts
 
 
 def overview(
-    viewer: Viewer, asked: Asked, also: Mapping[str, Exists]
-) -> tuple[dict[str, Count], dict[str, bool]]:
-    """``counts``, and in the same query whether there is any of what ``also`` names."""
+    viewer: Viewer,
+    asked: Asked,
+    also: Mapping[str, Exists],
+    *,
+    narrow: WorklistFilter | None = None,
+    at: str = "",
+) -> Overview:
+    """``counts``, and in the same query whether there is any of what ``also`` names, and the name at the place ``at`` of a
+    list that ``narrow`` orders by name.
+    """
+    by_name = narrow is not None and narrow.sort == Sort.NAME and bool(at)
+    key = _key_of(at) if by_name else None
     most = {key: _most(narrow, words) for key, (narrow, words) in asked.items()}
-    parts: dict[str, CappedCount | Exists] = {
+    parts: dict[str, CappedCount | Exists | Subquery] = {
         f"c{index}_{site}": CappedCount(studies.order_by().values("pk")[: most[key] + 1])
         for index, (key, (narrow, words)) in enumerate(asked.items())
         for site, studies in enumerate(matching(viewer, narrow, words))
     }
     parts |= also
+    if key:
+        name = Study.objects.filter(pk=key, site_id__in=viewer.sites).values("patient_name_key")
+        parts["name"] = Subquery(name[:1])
     row = User.objects.filter(pk=viewer.user.pk).values(**parts).get() if parts else {}
-    found = cast("dict[str, int | None]", row)
+    found = cast("dict[str, Any]", row)
     totals = {
         # ``None`` is what Django gives for a condition that can hold for nothing.
         key: sum(number or 0 for name, number in found.items() if name.startswith(f"c{index}_"))
         for index, key in enumerate(asked)
     }
     numbers = {key: Count(min(total, most[key]), is_more=total > most[key]) for key, total in totals.items()}
-    return numbers, {name: bool(found[name]) for name in also}
+    known = found.get("name")
+    return Overview(
+        counts=numbers,
+        there_is={name: bool(found[name]) for name in also},
+        name_at=NameAt(None if known is None else [known, key]) if by_name else None,
+    )
+
+
+def _key_of(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
 
 
 def _most(narrow: WorklistFilter, words: Sequence[Q]) -> int:

@@ -12,7 +12,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from diagnosis import policies, request_context
-from diagnosis.models import AuditAction, AuditEvent, AuditHead, Patient, Site, User
+from diagnosis.models import AuditAction, AuditEvent, AuditHead, Patient, Role, Site, User
 
 GENESIS_HASH = "0" * 64
 
@@ -51,13 +51,14 @@ def audit_record(
     details: dict[str, Any] | None = None,
     succeeded: bool = True,
     actor_name: str = "",
+    actor_role: Role | None = None,
 ) -> AuditEvent:
     """Append one event. Call it last in the act's transaction: the chain's head stays locked until the commit.
 
     ``details`` holds codes and identifiers that JSON can hold. ``actor_name`` is for acts without an account, such as a
-    failed login.
+    failed login. ``actor_role`` is the role at ``site`` that ``policies.require`` has just found; without it, it is looked up.
     """
-    role = policies.role_at(actor, site) if actor and site else None
+    role = actor_role or (policies.role_at(actor, site) if actor and site else None)
     context = request_context.current()
     head = AuditHead.objects.select_for_update().get(pk=1)
     event = AuditEvent(

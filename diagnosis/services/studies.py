@@ -394,9 +394,14 @@ def image_add(*, actor: User, study: Study, received: ReceivedFile) -> Image:
 
 def study_open(*, actor: User, study: Study) -> Study:
     """Put on record that ``actor`` looked at this study."""
-    policies.require(actor, policies.Act.VIEW_RECORDS, study.site)
+    role = policies.require(actor, policies.Act.VIEW_RECORDS, study.site)
     audit_record(
-        actor=actor, action=AuditAction.STUDY_VIEWED, site=study.site, patient=study.patient, target=study
+        actor=actor,
+        action=AuditAction.STUDY_VIEWED,
+        site=study.site,
+        patient=study.patient,
+        target=study,
+        actor_role=role,
     )
     return study
 

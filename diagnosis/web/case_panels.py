@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from django.utils import timezone
 
@@ -19,10 +20,9 @@ from diagnosis.models import (
     Study,
     User,
 )
-from diagnosis.selectors.cases import discrepancies_shown_to, hides_read
+from diagnosis.selectors.case_record import CaseRecord
 from diagnosis.selectors.critical_results import critical_findings, critical_results_of, people_to_tell
-from diagnosis.selectors.reading import image_set_of, own_first_read
-from diagnosis.selectors.reports import own_draft
+from diagnosis.selectors.reading import first_read_in, image_set_of
 from diagnosis.selectors.second_reads import second_read_of
 from diagnosis.selectors.studies import current_review, reader_labels
 from diagnosis.services.case_words import cause_lines, discrepancy_words
@@ -37,6 +37,7 @@ from diagnosis.web.forms.cases import (
     SecondReadRequestForm,
     WithdrawForm,
 )
+from diagnosis.web.people import offers
 from diagnosis.web.report_panel import draft_choices
 
 SECOND_READ_CHIPS = {
@@ -91,19 +92,19 @@ class SecondReadPanel:
 
 def second_read_panel(
     user: User,
-    study: Study,
+    case: CaseRecord,
     *,
     bound: SecondReadForm | None = None,
     request: SecondReadRequestForm | None = None,
     withdraw: WithdrawForm | None = None,
     problem: str = "",
 ) -> SecondReadPanel:
-    """``study`` came through ``studies_with_opinion`` for ``user``."""
+    study, hides = case.study, case.hides_read
     second_read = second_read_of(study)
-    hides = hides_read(user, study)
     standing = current_review(study)
     is_mine = second_read is not None and second_read.holder_id == user.pk
-    may_ask = policies.may(user, policies.Act.REQUEST_SECOND_READ, study.site)
+    may_ask = offers(user, policies.Act.REQUEST_SECOND_READ, study.site)
+    may_read = case.may_read_second and offers(user, policies.Act.READ_SECOND, study.site)
     # A possible second reader who is told less does not ask for another one.
     can_ask = may_ask and study.is_read and second_read is None
     wishes = list(second_read.causes.all()) if second_read is not None else []
@@ -119,12 +120,12 @@ def second_read_panel(
         chip=SECOND_READ_CHIPS[SecondReadState(second_read.state)] if second_read else None,
         hides=hides,
         is_mine=is_mine,
-        may_take=takeable and study.is_read and may_read(user, study, second_read),
+        may_take=takeable and study.is_read and may_read,
         causes=[] if second_read is None or hides else cause_lines(second_read, ai_shown=_ai_shown(study)),
         review=second_read.review if second_read is not None and not hides else None,
         standing_label=standing.label if standing is not None else "",
         opinions=[] if second_read is None or hides else list(second_read.opinions.all()),
-        form=(bound or second_read_form(user, study)) if is_mine else None,
+        form=(bound or second_read_form(case)) if is_mine else None,
         asks_password=is_mine and signature_is_asked(study),
         request_form=(request or SecondReadRequestForm()) if can_ask else None,
         withdraw_form=(withdraw or WithdrawForm())
@@ -134,23 +135,14 @@ def second_read_panel(
     )
 
 
-def may_read(user: User, study: Study, second_read: SecondRead | None) -> bool:
-    """Whether ``user`` may take this one: by role, and as another person than those who have read the study."""
-    return (
-        second_read is not None
-        and policies.may(user, policies.Act.READ_SECOND, study.site)
-        and policies.second_reads_open_to(user).filter(pk=second_read.pk).exists()
-    )
-
-
-def second_read_form(user: User, study: Study, data: object = None) -> SecondReadForm:
+def second_read_form(case: CaseRecord, data: object = None) -> SecondReadForm:
     """What was sent, or an empty form; a read that is locked already is filled in."""
-    image_set = image_set_of(study.images.all())
-    locked = own_first_read(user, study, image_set)
-    initial = {**draft_choices(own_draft(user, study)), "image_set": image_set}
+    image_set = image_set_of(case.study.images.all())
+    locked = first_read_in(case, image_set)
+    initial = {**draft_choices(case.draft), "image_set": image_set}
     if locked is not None:
         initial |= {"label": locked.label, "confidence": locked.confidence}
-    return SecondReadForm(data, labels=reader_labels(study), initial=initial)
+    return SecondReadForm(data, labels=reader_labels(case.study), initial=initial)
 
 
 def _ai_shown(study: Study) -> bool:
@@ -170,19 +162,17 @@ class DiscrepancyLine:
 def discrepancy_lines(
     user: User,
     study: Study,
+    known: Iterable[Discrepancy],
     *,
     bound: tuple[Discrepancy, DiscrepancyForm] | None = None,
     problem: tuple[Discrepancy, str] | None = None,
 ) -> list[DiscrepancyLine]:
-    """Of one study, those to be looked into first; nothing while its read is hidden from ``user``."""
-    rows = (
-        discrepancies_shown_to(user)
-        .filter(review__study=study)
-        .select_related("lab_result", "review__reader")
-        .prefetch_related("moves__actor")
-        .order_by("opened_at")
-    )
-    may_decide = policies.may(user, policies.Act.RESOLVE_DISCREPANCY, study.site)
+    """Of one study, those to be looked into first; nothing while its read is hidden from ``user``.
+
+    ``known`` are ``discrepancies_of`` its patient for this user.
+    """
+    rows = [row for row in known if row.review.study_id == study.pk]
+    may_decide = offers(user, policies.Act.RESOLVE_DISCREPANCY, study.site)
     lines = []
     for row in sorted(rows, key=lambda row: row.is_resolved):
         form = DiscrepancyForm(number=row.pk) if may_decide and not row.is_resolved else None
@@ -193,17 +183,29 @@ def discrepancy_lines(
     return lines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CriticalLine:
-    """One critical result with what may be done about it. ``next_person`` is who is told when nobody acknowledges."""
+    """One critical result with what may be done about it."""
 
     result: CriticalResult
     may_acknowledge: bool
-    next_person: User | None
-    nobody_to_tell: bool
     told_form: CriticalToldForm | None
     cancel_form: CriticalCancelForm | None
     problem: str = ""
+
+    @cached_property
+    def people(self) -> list[User]:
+        """Whom the portal tells, in this order; asked for where it is shown."""
+        return people_to_tell(self.result) if self.result.is_open else []
+
+    @property
+    def next_person(self) -> User | None:
+        """Who is told when nobody acknowledges."""
+        return self.people[self.result.next_step % len(self.people)] if self.people else None
+
+    @property
+    def nobody_to_tell(self) -> bool:
+        return self.result.is_open and not self.people
 
     @property
     def is_late(self) -> bool:
@@ -220,14 +222,11 @@ def critical_line(
     problem: str = "",
 ) -> CriticalLine:
     site = result.study.site
-    may_note = policies.may(user, policies.Act.ACKNOWLEDGE_CRITICAL, site)
-    may_cancel = policies.may(user, policies.Act.FLAG_CRITICAL, site)
-    people = people_to_tell(result) if result.is_open else []
+    may_note = offers(user, policies.Act.ACKNOWLEDGE_CRITICAL, site)
+    may_cancel = offers(user, policies.Act.FLAG_CRITICAL, site)
     return CriticalLine(
         result=result,
         may_acknowledge=may_note and result.is_open and result.flagged_by_id != user.pk,
-        next_person=people[result.next_step % len(people)] if people else None,
-        nobody_to_tell=result.is_open and not people,
         told_form=(told or CriticalToldForm(number=result.pk))
         if may_note and not result.is_cancelled
         else None,
@@ -266,7 +265,7 @@ def critical_panel(
     is_flagged: bool = False,
 ) -> CriticalPanel:
     lines = [critical_line(user, result) for result in critical_results_of(study)]
-    may_flag = policies.may(user, policies.Act.FLAG_CRITICAL, study.site)
+    may_flag = offers(user, policies.Act.FLAG_CRITICAL, study.site)
     return CriticalPanel(
         lines=[line if line is not None and line.result.pk == one.result.pk else one for one in lines],
         form=(bound or CriticalFlagForm(findings=critical_findings(study.site))) if may_flag else None,
@@ -282,10 +281,10 @@ class CasePanels:
     critical: CriticalPanel
 
 
-def case_panels(user: User, study: Study) -> CasePanels:
-    """``study`` came through ``studies_with_opinion`` for ``user``."""
+def case_panels(user: User, case: CaseRecord, late: Iterable[Discrepancy]) -> CasePanels:
+    """``late`` are ``discrepancies_of`` the patient for this user."""
     return CasePanels(
-        second_read=second_read_panel(user, study),
-        discrepancies=discrepancy_lines(user, study),
-        critical=critical_panel(user, study),
+        second_read=second_read_panel(user, case),
+        discrepancies=discrepancy_lines(user, case.study, late),
+        critical=critical_panel(user, case.study),
     )

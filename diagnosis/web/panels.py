@@ -15,7 +15,6 @@ from diagnosis.models import (
     Decision,
     FirstRead,
     Image,
-    ModelVersion,
     Patient,
     Prediction,
     PredictionStatus,
@@ -24,14 +23,15 @@ from diagnosis.models import (
     Study,
     User,
 )
-from diagnosis.selectors.reading import Reading, opinion_is_ready, reading_of
-from diagnosis.selectors.reports import own_draft
-from diagnosis.selectors.second_reads import has_second_read
+from diagnosis.selectors.case_record import CaseRecord
+from diagnosis.selectors.reading import Reading, opinion_is_ready, reading_in
 from diagnosis.selectors.studies import SecondOpinion, current_review, reader_labels, second_opinion
+from diagnosis.sentences import Words
 from diagnosis.services.reviews import labels_to_sign
 from diagnosis.web.chips import NOT_ANALYSED, PREDICTION, Chip, opinion_chip, prediction_chip, study_chip
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
 from diagnosis.web.forms.review import FirstReadForm, ReviewForm
+from diagnosis.web.people import offers
 from diagnosis.web.report_panel import ReportPanel, draft_choices, report_panel
 
 QUICK_SECONDS = 1
@@ -51,8 +51,8 @@ class EntryForms:
 
 
 def entry_forms(user: User, patient: Patient) -> EntryForms:
-    may_pcr = policies.may(user, policies.Act.ADD_LAB_RESULT, patient.site)
-    may_symptoms = policies.may(user, policies.Act.ADD_SYMPTOM_NOTE, patient.site)
+    may_pcr = offers(user, policies.Act.ADD_LAB_RESULT, patient.site)
+    may_symptoms = offers(user, policies.Act.ADD_SYMPTOM_NOTE, patient.site)
     return EntryForms(LabResultForm() if may_pcr else None, SymptomNoteForm() if may_symptoms else None)
 
 
@@ -344,7 +344,7 @@ class StudyPanels:
         return any(panel.image.is_deidentified for panel in self.images)
 
     @property
-    def burnt_in(self) -> list[str]:
+    def burnt_in(self) -> list[Words]:
         """What is to be said about text in the pictures, each sentence once."""
         said = (panel.image.burnt_in_warning for panel in self.shown_images)
         return list(dict.fromkeys(sentence for sentence in said if sentence))
@@ -352,7 +352,7 @@ class StudyPanels:
 
 def study_panels(
     user: User,
-    study: Study,
+    case: CaseRecord,
     *,
     shown_images: str | None = None,
     bound: Bound | None = None,
@@ -361,10 +361,11 @@ def study_panels(
     """``shown_images`` is the ``Reading.image_set`` of the page that asks for its panels again; a page that shows all images
     leaves it out.
     """
+    study = case.study
     opinion = second_opinion(study)
-    reading = reading_of(user, study)
+    reading = reading_in(case, is_reader=offers(user, policies.Act.SIGN_REVIEW, study.site))
     image_set = reading.image_set if shown_images is None else shown_images
-    draft = own_draft(user, study) if reading.is_reader else None
+    draft = case.draft if reading.is_reader else None
     return StudyPanels(
         status_chip=study_chip(study),
         opinion=opinion,
@@ -376,23 +377,24 @@ def study_panels(
         ),
         report=report_panel(
             user,
-            study,
+            case,
             draft=draft,
             takes_reads=reading.is_reader and not study.is_read,
-            reads_second=reading.is_reader and study.is_read and has_second_read(user, study),
+            reads_second=reading.is_reader and study.is_read and case.has_second_read,
         ),
         image_set=image_set,
-        may_run=policies.may(user, policies.Act.RUN_ANALYSIS, study.site),
+        may_run=offers(user, policies.Act.RUN_ANALYSIS, study.site),
         poll_seconds=_poll_seconds(study, opinion, reading),
     )
 
 
 def _limits(opinion: SecondOpinion) -> list[tuple[str, list[str]]]:
-    models = {prediction.model_version_id for prediction in opinion.predictions if prediction.is_done}
-    if not models:
-        return []
-    cards = ModelVersion.objects.filter(pk__in=models).values_list("name", "version", "card__limits")
-    return [(f"{name} {version}", limits) for name, version, limits in cards if limits]
+    models = {
+        prediction.model_version: getattr(prediction, "limits", None)
+        for prediction in opinion.predictions
+        if prediction.is_done
+    }
+    return [(f"{model.name} {model.version}", limits) for model, limits in models.items() if limits]
 
 
 def _poll_seconds(study: Study, opinion: SecondOpinion, reading: Reading) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from diagnosis.models import ReportDraft, Review, ReviewKind, Study, User
 from diagnosis.models.report_draft import DRAFT_CHOICES
-from diagnosis.selectors.cases import hides_read
+from diagnosis.selectors.case_record import CaseRecord
 from diagnosis.selectors.reports import SECTION_TITLES, ReadyText, ready_texts
 from diagnosis.selectors.studies import current_review, reader_labels
 from diagnosis.services.signing import signature_is_asked
@@ -61,7 +61,13 @@ def saved_words(draft: ReportDraft) -> str:
 
 
 def report_editor(
-    author: User, study: Study, *, kind: ReviewKind, basis: Review | None, draft: ReportDraft | None
+    author: User,
+    study: Study,
+    *,
+    kind: ReviewKind,
+    basis: Review | None,
+    draft: ReportDraft | None,
+    studies: Iterable[Study] | None = None,
 ) -> ReportEditor:
     fits = draft is not None and draft.fits(kind, basis.pk if basis else None)
     return ReportEditor(
@@ -70,7 +76,7 @@ def report_editor(
         basis=basis,
         draft=draft if fits else None,
         version=draft.version if draft else 0,
-        ready=ready_texts(study),
+        ready=ready_texts(study, studies=studies),
     )
 
 
@@ -125,15 +131,16 @@ def draft_choices(draft: ReportDraft | None) -> dict[str, str]:
 
 
 def report_panel(
-    user: User, study: Study, *, draft: ReportDraft | None, takes_reads: bool, reads_second: bool
+    user: User, case: CaseRecord, *, draft: ReportDraft | None, takes_reads: bool, reads_second: bool
 ) -> ReportPanel:
     """``takes_reads``: the study waits for a read that ``user`` may sign; ``reads_second``: ``user`` has its second read.
 
     ``draft`` is the own one of ``user``, if there is one.
     """
-    review = None if hides_read(user, study) else current_review(study)
+    study = case.study
+    review = None if case.hides_read else current_review(study)
     editor = (
-        report_editor(user, study, kind=ReviewKind.SIGNED, basis=review, draft=draft)
+        report_editor(user, study, kind=ReviewKind.SIGNED, basis=review, draft=draft, studies=case.studies)
         if takes_reads or reads_second
         else None
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diagnosis.models import Patient, Review, User
-from diagnosis.selectors.cases import day_of_illness, discrepancies_shown_to
+from diagnosis.models import Discrepancy, Patient, Review, User
+from diagnosis.selectors.case_record import CaseRecord
+from diagnosis.selectors.cases import day_of_illness, discrepancies_of
 from diagnosis.selectors.studies import (
     TimelineEntry,
     current_review,
@@ -61,24 +62,31 @@ class Timeline:
 def timeline_of(patient: Patient, *, viewer: User, current_study_id: uuid.UUID | None = None) -> Timeline:
     """The list and the picture; the picture holds nothing of the network."""
     entries = timeline(patient, viewer=viewer)
+    return _timeline(entries, discrepancies_of(viewer, patient), current_study_id)
+
+
+def timeline_in(case: CaseRecord, late: Iterable[Discrepancy], *, viewer: User) -> Timeline:
+    """That of the patient of ``case``, whose studies are known already; ``late`` is ``discrepancies_of`` the patient."""
+    entries = timeline(case.study.patient, viewer=viewer, studies=case.studies)
+    return _timeline(entries, late, case.study.pk)
+
+
+def _timeline(
+    entries: Sequence[TimelineEntry], late: Iterable[Discrepancy], current_study_id: uuid.UUID | None
+) -> Timeline:
     return Timeline(
-        items=_items(patient, entries, viewer=viewer, current_study_id=current_study_id),
+        items=_items(entries, late, current_study_id=current_study_id),
         chart=timeline_chart(entries, current_study_id=current_study_id),
     )
 
 
 def _items(
-    patient: Patient,
-    entries: Sequence[TimelineEntry],
-    *,
-    viewer: User,
-    current_study_id: uuid.UUID | None,
+    entries: Sequence[TimelineEntry], late: Iterable[Discrepancy], *, current_study_id: uuid.UUID | None
 ) -> list[TimelineItem]:
-    """Newest first, as ``viewer`` may see it: beside a case whose second opinion is hidden none on earlier ones is shown."""
+    """Newest first; beside a case whose second opinion is hidden none on earlier ones is shown."""
     items = []
     notes = [entry.record for entry in entries if entry.kind == "symptoms"]
     remarks: dict[uuid.UUID, list[Remark]] = defaultdict(list)
-    late = discrepancies_shown_to(viewer).filter(lab_result__patient=patient).select_related("review")
     for discrepancy in late:
         remarks[discrepancy.lab_result_id].append(
             Remark(discrepancy_words(discrepancy), not discrepancy.is_resolved, discrepancy.review.study_id)

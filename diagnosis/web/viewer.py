@@ -13,7 +13,9 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from diagnosis.models import Image, Study, User
+from diagnosis.selectors.case_record import CaseRecord
 from diagnosis.selectors.viewing import Edges, earlier_studies, edges, frame_source
+from diagnosis.services.openings import opening_ticket
 
 #: A reader compares with the last ones; all others stand on the timeline.
 MOST_EARLIER = 8
@@ -74,8 +76,9 @@ class ViewerStudy:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """``first`` is the image to begin with; none where there is no picture."""
+    """``first`` is the image to begin with; none where there is no picture. ``opening`` is the ticket of this opening."""
 
+    opening: str
     current: ViewerStudy
     earlier: list[ViewerStudy]
     first: ViewerImage | None
@@ -89,12 +92,15 @@ class Viewer:
         yield from self.earlier
 
 
-def viewer_of(user: User, study: Study, first: Image | None) -> Viewer:
-    """The images of ``study`` and of the patient's earlier studies, as far as there are pictures of them."""
-    current = _shown(study)
-    earlier = [_shown(other) for other in earlier_studies(user, study)[:MOST_EARLIER]]
+def viewer_of(user: User, case: CaseRecord, first: Image | None) -> Viewer:
+    """The images of a study and of the patient's earlier studies, as far as there are pictures of them."""
+    current = _shown(case.study)
+    earlier = [_shown(other) for other in earlier_studies(case)[:MOST_EARLIER]]
     return Viewer(
-        current, earlier, next((image for image in current.images if first and image.image == first), None)
+        opening_ticket(actor=user, study=case.study),
+        current,
+        earlier,
+        next((image for image in current.images if first and image.image == first), None),
     )
 
 

@@ -210,7 +210,7 @@ class Worklist:
     @property
     def sorted(self) -> str:
         sort = self.narrow.sort
-        return SORTED[Sort.PRIORITY if sort == Sort.SUSPICION and not self.is_ordered_by_ai else sort]
+        return str(SORTED[Sort.PRIORITY if sort == Sort.SUSPICION and not self.is_ordered_by_ai else sort])
 
     @property
     def is_narrowed(self) -> bool:
@@ -314,9 +314,11 @@ def worklist_of(
         "unfinished": Exists(uploads_to_show(user)),
         "waiting": Exists(IncomingFile.objects.filter(uploaded_by=user)),
     }
-    counts, there_is = overview(viewer, questions, also)
+    after, before = asked.get("after", ""), asked.get("before", "")
+    found = overview(viewer, questions, also, narrow=narrow, at=after or before)
+    counts, there_is = found.counts, found.there_is
     if shown is None:
-        page = list_page(viewer, narrow, words, after=asked.get("after", ""), before=asked.get("before", ""))
+        page = list_page(viewer, narrow, words, after=after, before=before, name_at=found.name_at)
     else:
         page = ListPage(tuple(shown), asked.get("next", ""), asked.get("previous", ""))
     none = Count(0, is_more=False)

@@ -1,7 +1,7 @@
 /** The viewer's beginning, small enough for every page: it asks for the image at once, and for the viewer beside it. */
 
 import { notice } from "./notices";
-import { load } from "./viewer/frames";
+import { load, opened } from "./viewer/frames";
 import type { ImageEntry } from "./viewer/told";
 import type { Workplace } from "./viewer/workplace";
 import { gettext } from "./texts";
@@ -16,14 +16,20 @@ export function startViewer(): void {
   performance.mark("viewer:begin");
   const entries = JSON.parse(told) as ImageEntry[];
   const entry = entries.find(({ id }) => id === first);
+  const ticket = viewer.dataset["opening"];
+  if (entry && ticket) opened(entry.study, ticket);
   // Its failure is told by the viewer, which asks for the same image.
   const isThere = new Promise<void>((resolve) => {
     if (!entry) return resolve();
-    load(entry, (picture) => {
+    const painted = (picture: ImageBitmap) => {
       paintFirst(viewer, first, picture);
       // After it is on the screen: a browser that reads two megabytes of script shows nothing meanwhile.
       requestAnimationFrame(() => setTimeout(resolve));
-    }).catch(() => resolve());
+    };
+    const { clientWidth, clientHeight } = viewer.querySelector<HTMLElement>('[data-pane="current"]')!;
+    const width = (clientWidth || entry.columns) * devicePixelRatio;
+    const height = (clientHeight || entry.rows) * devicePixelRatio;
+    load(entry, { width, height, painted }).catch(() => resolve());
   });
   workplace = isThere
     .then(() => import("./viewer/workplace"))

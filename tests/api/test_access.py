@@ -151,6 +151,6 @@ def test_a_denied_act_is_on_record_with_who_tried_what_where(records, client_of,
 def test_a_person_without_any_role_sees_nothing_and_adds_nothing(client_of, records, doctor):
     doctor.memberships.all().delete()
     client = client_of(doctor)
-    assert client.get("/api/v1/studies/").json()["count"] == 0
+    assert client.get("/api/v1/studies/").json()["results"] == []
     assert client.get(f"/api/v1/{records[0]['study']}").status_code == 404
     assert client.post("/api/v1/patients/", {"mrn": "N-1"}, format="json").status_code == 403

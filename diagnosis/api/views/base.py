@@ -74,13 +74,13 @@ class PortalView(GenericAPIView[Any]):
 class ListView(PortalView):
     """An operation whose answer comes in pages."""
 
-    pagination_class = Pages
+    pagination_class: type[BasePagination] = Pages
 
     @property
     def query_parameters(self) -> frozenset[str]:  # type: ignore[override]
         """All that the filters and the pages declare to the schema."""
         declared = [
-            *Pages().get_schema_operation_parameters(self),
+            *self.pagination_class().get_schema_operation_parameters(self),
             *(
                 parameter
                 for backend in self.filter_backends

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from diagnosis.api.filters import FilterParameters, SearchParameter, StudyFilter, search_words
+from diagnosis.api.pages import StudyPages
 from diagnosis.api.schema import errors
 from diagnosis.api.serializers.studies import (
     FirstReadLockSerializer,
@@ -20,7 +21,7 @@ from diagnosis.api.serializers.studies import (
 )
 from diagnosis.api.views.base import ListView, PortalView
 from diagnosis.models import Review, Study
-from diagnosis.selectors.studies import reviews_shown, studies_with_opinion, worklist
+from diagnosis.selectors.studies import reviews_shown, studies_found, studies_with_opinion
 from diagnosis.services.first_reads import first_read_lock, opinion_reveal
 from diagnosis.services.reviews import review_sign
 from diagnosis.services.searches import search_record
@@ -30,6 +31,7 @@ from diagnosis.services.studies import study_open
 class StudyListView(ListView):
     serializer_class = StudySerializer
     queryset = Study.objects.none()
+    pagination_class = StudyPages
     filter_backends = [SearchParameter, FilterParameters]
     filterset_class = StudyFilter
     search_description = (
@@ -45,7 +47,9 @@ class StudyListView(ListView):
     )
     def get(self, request: Request) -> Response:
         query = search_words(request)
-        response = self.pages_of(worklist(user=self.person, query=query))
+        found = [self.filter_queryset(studies) for studies in studies_found(user=self.person, query=query)]
+        page = self.paginate_queryset(found)  # type: ignore[arg-type]  # One for each hospital.
+        response = self.get_paginated_response(self.get_serializer(page, many=True).data)
         search_record(actor=self.person, records="studies", query=query)
         return response
 

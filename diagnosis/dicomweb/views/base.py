@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.http import Http404
+from django.http.response import HttpResponseBase
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -12,6 +13,7 @@ from rest_framework.views import APIView
 from diagnosis.api.views.base import OneRepresentation
 from diagnosis.dicomweb.instances import instances_visible_to, require_stored
 from diagnosis.models import Image, User
+from diagnosis.services.openings import OPENING_HEADER, study_open_once
 from diagnosis.services.studies import study_open
 
 
@@ -58,6 +60,19 @@ class DicomWebView(APIView):
         for image in found.values():
             require_stored(image)
         return list(found.values())
+
+    def answered(self, request: Request, image: Image, response: HttpResponseBase) -> HttpResponseBase:
+        """``response``, which tells one image, with its opening on record: the portal's own page says which opening it belongs
+        to, every other caller opens the study anew.
+        """
+        if OPENING_HEADER not in request.headers:
+            self.open([image])
+            return response
+        ticket = request.headers[OPENING_HEADER]
+        response.headers[OPENING_HEADER] = study_open_once(
+            actor=self.person, study=image.study, ticket=ticket
+        )
+        return response
 
     def open(self, images: list[Image]) -> None:
         """Put on record that the person looked at the studies of ``images``."""

@@ -136,18 +136,15 @@ class FramesView(_RetrieveView):
                 contents = [frame(ds, number - 1) for number in numbers]
         except ImageRefused as refusal:
             raise NotAcceptable(f"The frames cannot be sent like this. {refusal}") from None
-        self.open([image])
         content_type = f"{media_type}; transfer-syntax={syntax}"
         if not is_multipart:
-            return HttpResponse(contents[0], content_type=content_type)
+            return self.answered(request, image, HttpResponse(contents[0], content_type=content_type))
         url = self.url(request, image)
-        return multipart_response(
-            media_type,
-            (
-                Part(content_type, [content], f"{url}/frames/{number}")
-                for number, content in zip(numbers, contents, strict=True)
-            ),
+        parts = (
+            Part(content_type, [content], f"{url}/frames/{number}")
+            for number, content in zip(numbers, contents, strict=True)
         )
+        return self.answered(request, image, multipart_response(media_type, parts))
 
     @staticmethod
     def _negotiate(request: Request, image: Image, *, one: bool) -> tuple[str, str, bool]:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST
 
 from diagnosis.errors import Conflict, PersonError
 from diagnosis.models import Discrepancy
-from diagnosis.selectors.cases import discrepancies_shown_to
+from diagnosis.selectors.cases import discrepancies_of, discrepancies_shown_to
 from diagnosis.services.discrepancies import discrepancy_acknowledge, discrepancy_resolve
 from diagnosis.web.case_panels import discrepancy_lines
 from diagnosis.web.clocks import set_clock
@@ -68,6 +68,7 @@ def _done(
         problem, status = (discrepancy, str(error)), 409 if isinstance(error, Conflict) else 400
     if status == 200 and not request.htmx:
         return redirect("web:study", study.pk)
-    lines = discrepancy_lines(request.user, study, bound=bound, problem=problem)
+    known = discrepancies_of(request.user, study.patient)
+    lines = discrepancy_lines(request.user, study, known, bound=bound, problem=problem)
     template = "second_reads/_discrepancies.html" if request.htmx else "second_reads/discrepancies_page.html"
     return render(request, template, {"study": study, "discrepancies": lines}, status=status)

@@ -13,7 +13,8 @@ from diagnosis.selectors.files import jpeg_response, original_response
 from diagnosis.selectors.heat_maps import heat_map_of
 from diagnosis.selectors.studies import predictions_shown
 from diagnosis.selectors.viewing import NATIVE, samples, told_to_viewer
-from diagnosis.services.studies import image_download, study_open
+from diagnosis.services.openings import OPENING_HEADER, study_open_once
+from diagnosis.services.studies import image_download
 from diagnosis.web.overlay import paint
 from diagnosis.web.requests import PersonRequest
 from ml.imaging import ImageRefused
@@ -90,8 +91,10 @@ def image_samples(request: PersonRequest, image_id: uuid.UUID) -> HttpResponse:
         content = samples(image)
     except (FileNotFoundError, ImageRefused):
         raise Http404 from None
-    study_open(actor=request.user, study=image.study)
-    return HttpResponse(content, content_type=NATIVE)
+    ticket = study_open_once(
+        actor=request.user, study=image.study, ticket=request.headers.get(OPENING_HEADER, "")
+    )
+    return HttpResponse(content, content_type=NATIVE, headers={OPENING_HEADER: ticket})
 
 
 def _shown_image(request: PersonRequest, image_id: uuid.UUID) -> Image:

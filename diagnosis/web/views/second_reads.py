@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
@@ -14,10 +14,9 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from diagnosis.errors import Conflict, PersonError
 from diagnosis.models import SecondRead, Study
+from diagnosis.selectors.case_record import CaseRecord, case_record
 from diagnosis.selectors.cases import discrepancies_shown_to
-from diagnosis.selectors.reports import own_draft
 from diagnosis.selectors.second_reads import drawn_shares, second_read_queue
-from diagnosis.selectors.studies import studies_with_opinion
 from diagnosis.services.second_reads import (
     second_read_adjudicate,
     second_read_cancel,
@@ -55,7 +54,7 @@ def queue(request: PersonRequest) -> HttpResponse:
 
 @require_POST
 def request_one(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
-    study = _study(request, study_id)
+    study = _case(request, study_id).study
     form = SecondReadRequestForm(request.POST)
     form.is_valid()
     return _done(
@@ -70,7 +69,7 @@ def request_one(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def waive(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     """Show the read to somebody who then reads it second no more."""
-    study = _study(request, study_id)
+    study = _case(request, study_id).study
     second_read_waive(actor=request.user, study=study)
     return redirect("web:study", study_id)
 
@@ -92,8 +91,8 @@ def give_back(request: PersonRequest, second_read_id: uuid.UUID) -> HttpResponse
 def sign(request: PersonRequest, second_read_id: uuid.UUID) -> HttpResponse:
     """The second read, or, where two readers disagree, the third's decision."""
     second_read = _second_read(request, second_read_id)
-    study = _study(request, second_read.study_id)
-    form = second_read_form(request.user, study, with_draft(request.POST, own_draft(request.user, study)))
+    case = _case(request, second_read.study_id)
+    form = second_read_form(case, with_draft(request.POST, case.draft))
     form.is_valid()
 
     def act() -> object:
@@ -103,13 +102,13 @@ def sign(request: PersonRequest, second_read_id: uuid.UUID) -> HttpResponse:
             return second_read_adjudicate(actor=request.user, second_read=second_read, **own)
         return second_read_sign(actor=request.user, second_read=second_read, **values)
 
-    return _done(request, study, act, form, "bound")
+    return _done(request, case.study, act, form, "bound")
 
 
 @require_POST
 def withdraw(request: PersonRequest, second_read_id: uuid.UUID) -> HttpResponse:
     second_read = _second_read(request, second_read_id)
-    study = _study(request, second_read.study_id)
+    study = _case(request, second_read.study_id).study
     form = WithdrawForm(request.POST)
     form.is_valid()
     return _done(
@@ -142,10 +141,10 @@ def _done(
         # All of the page changes: what was hidden from the reader is shown now.
         address = reverse("web:study", args=[study.pk])
         return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
-    study = _study(request, study.pk)
-    panel = second_read_panel(request.user, study, problem=problem, **{name: form})  # type: ignore[arg-type]
+    case = _case(request, study.pk)
+    panel = second_read_panel(request.user, case, problem=problem, **{name: form})  # type: ignore[arg-type]
     template = "second_reads/_study.html" if request.htmx else "second_reads/panel_page.html"
-    return render(request, template, {"study": study, "second_read": panel}, status=status)
+    return render(request, template, {"study": case.study, "second_read": panel}, status=status)
 
 
 def _second_read(request: PersonRequest, second_read_id: uuid.UUID) -> SecondRead:
@@ -155,9 +154,9 @@ def _second_read(request: PersonRequest, second_read_id: uuid.UUID) -> SecondRea
     return second_read
 
 
-def _study(request: PersonRequest, study_id: uuid.UUID) -> Study:
-    study = get_object_or_404(
-        studies_with_opinion(Study.objects.visible_to(request.user), viewer=request.user), pk=study_id
-    )
-    set_clock(request.user, study.site)
-    return study
+def _case(request: PersonRequest, study_id: uuid.UUID) -> CaseRecord:
+    case = case_record(request.user, study_id)
+    if case is None:
+        raise Http404
+    set_clock(request.user, case.study.site)
+    return case

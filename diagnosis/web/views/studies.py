@@ -7,16 +7,17 @@ import uuid
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.http import HttpResponse, QueryDict
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import trigger_client_event
 
 from diagnosis.errors import Conflict, PersonError
-from diagnosis.models import Study, User
+from diagnosis.models import User
+from diagnosis.selectors.case_record import CaseRecord, case_record
+from diagnosis.selectors.cases import discrepancies_of
 from diagnosis.selectors.reading import reading_of
-from diagnosis.selectors.reports import own_draft
-from diagnosis.selectors.studies import predictions_shown, second_opinion, studies_with_opinion
+from diagnosis.selectors.studies import predictions_shown, second_opinion
 from diagnosis.services.first_reads import first_read_lock, opinion_reveal
 from diagnosis.services.predictions import prediction_run_again
 from diagnosis.services.reviews import review_sign
@@ -31,15 +32,15 @@ from diagnosis.web.overlay import colour_bar
 from diagnosis.web.panels import StudyPanels, entry_forms, first_read_form, review_form, study_panels
 from diagnosis.web.params import uuids
 from diagnosis.web.requests import PersonRequest
-from diagnosis.web.timeline import timeline_of
+from diagnosis.web.timeline import timeline_in
 from diagnosis.web.viewer import viewer_of
 
 
 @require_safe
 def study_page(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
-    study = _study(request, study_id)
-    study_open(actor=request.user, study=study)
-    return _page(request, study, study_panels(request.user, study))
+    case = _case(request, study_id)
+    study_open(actor=request.user, study=case.study)
+    return _page(request, case, study_panels(request.user, case))
 
 
 @require_safe
@@ -51,7 +52,7 @@ def study_live(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def first_read(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     """Lock a read of one's own; the second opinion comes with the answer where it is complete."""
-    study = _study(request, study_id)
+    study = _case(request, study_id).study
     typed = FirstReadForm(request.POST, labels={})
     typed.is_valid()
     try:
@@ -64,7 +65,8 @@ def first_read(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
 
 
 def _not_locked(request: PersonRequest, study_id: uuid.UUID, error: Exception) -> HttpResponse:
-    study = _study(request, study_id)
+    case = _case(request, study_id)
+    study = case.study
     shown = _shown_images(request.POST) if request.htmx else None
     reading = reading_of(request.user, study)
     bound = first_read_form(study, reading.image_set if shown is None else shown, request.POST)
@@ -74,10 +76,10 @@ def _not_locked(request: PersonRequest, study_id: uuid.UUID, error: Exception) -
         bound.take_errors(error)
     else:
         problem, status = str(error), 409 if isinstance(error, Conflict) else 400
-    panels = study_panels(request.user, study, shown_images=shown, bound=bound, problem=problem)
+    panels = study_panels(request.user, case, shown_images=shown, bound=bound, problem=problem)
     if request.htmx:
-        return render(request, "studies/_live.html", _live(request.user, study, panels), status=status)
-    return _page(request, study, panels, status=status)
+        return render(request, "studies/_live.html", _live(request.user, case, panels), status=status)
+    return _page(request, case, panels, status=status)
 
 
 @require_POST
@@ -85,7 +87,7 @@ def reveal(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     """Show the second opinion that came after the own read was locked."""
     # Where it is being analysed anew the page goes on waiting; where somebody signed meanwhile it shows that.
     with contextlib.suppress(Conflict):
-        opinion_reveal(actor=request.user, study=_study(request, study_id))
+        opinion_reveal(actor=request.user, study=_case(request, study_id).study)
     if not request.htmx:
         return redirect("web:study", study_id)
     return _live_fragment(request, study_id, shown_images=_shown_images(request.POST))
@@ -94,12 +96,12 @@ def reveal(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def review(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     """Sign a read; what was typed comes back with the reason when it could not be signed."""
-    study = _study(request, study_id)
-    typed = ReviewForm(with_draft(request.POST, own_draft(request.user, study)), labels={})
+    case = _case(request, study_id)
+    typed = ReviewForm(with_draft(request.POST, case.draft), labels={})
     typed.is_valid()
     invalid, problem, status = None, "", 422
     try:
-        review_sign(actor=request.user, study=study, **typed.cleaned_data)
+        review_sign(actor=request.user, study=case.study, **typed.cleaned_data)
     except ValidationError as error:
         invalid = error
     except PersonError as error:
@@ -107,17 +109,18 @@ def review(request: PersonRequest, study_id: uuid.UUID) -> HttpResponse:
     else:
         if not request.htmx:
             return redirect("web:study", study_id)
-        study = _study(request, study_id)
-        response = _decision(request, study, study_panels(request.user, study))
+        case = _case(request, study_id)
+        response = _decision(request, case, study_panels(request.user, case))
         return trigger_client_event(trigger_client_event(response, "report-signed"), "study-changed")
-    study = _study(request, study_id)
+    case = _case(request, study_id)
+    study = case.study
     bound = review_form(study, second_opinion(study), reading_of(request.user, study), request.POST)
     bound.is_valid()
     if invalid is not None:
         bound.take_errors(invalid)
-    panels = study_panels(request.user, study, bound=bound, problem=problem)
+    panels = study_panels(request.user, case, bound=bound, problem=problem)
     answer = _decision if request.htmx else _page
-    return answer(request, study, panels, status=status)
+    return answer(request, case, panels, status=status)
 
 
 @require_POST
@@ -130,12 +133,12 @@ def run_again(request: PersonRequest, prediction_id: uuid.UUID) -> HttpResponse:
     return _live_fragment(request, study_id) if request.htmx else redirect("web:study", study_id)
 
 
-def _study(request: PersonRequest, study_id: uuid.UUID) -> Study:
-    study = get_object_or_404(
-        studies_with_opinion(Study.objects.visible_to(request.user), viewer=request.user), pk=study_id
-    )
-    set_clock(request.user, study.site)
-    return study
+def _case(request: PersonRequest, study_id: uuid.UUID) -> CaseRecord:
+    case = case_record(request.user, study_id)
+    if case is None:
+        raise Http404
+    set_clock(request.user, case.study.site)
+    return case
 
 
 def _shown_images(values: QueryDict) -> str | None:
@@ -146,41 +149,45 @@ def _shown_images(values: QueryDict) -> str | None:
 def _live_fragment(
     request: PersonRequest, study_id: uuid.UUID, *, shown_images: str | None = None
 ) -> HttpResponse:
-    study = _study(request, study_id)
-    panels = study_panels(request.user, study, shown_images=shown_images)
-    return render(request, "studies/_live.html", _live(request.user, study, panels))
+    case = _case(request, study_id)
+    panels = study_panels(request.user, case, shown_images=shown_images)
+    return render(request, "studies/_live.html", _live(request.user, case, panels))
 
 
-def _live(viewer: User, study: Study, panels: StudyPanels) -> dict[str, Any]:
+def _live(viewer: User, case: CaseRecord, panels: StudyPanels) -> dict[str, Any]:
+    study = case.study
+    late = discrepancies_of(viewer, study.patient)
     return {
         "study": study,
         "patient": study.patient,
         "panels": panels,
-        "timeline": timeline_of(study.patient, viewer=viewer, current_study_id=study.pk),
+        "timeline": timeline_in(case, late, viewer=viewer),
         "current_study_id": study.pk,
         "colour_bar": colour_bar(),
-        "cases": case_panels(viewer, study),
+        "cases": case_panels(viewer, case, late),
     }
 
 
 def _decision(
-    request: PersonRequest, study: Study, panels: StudyPanels, *, status: int = 200
+    request: PersonRequest, case: CaseRecord, panels: StudyPanels, *, status: int = 200
 ) -> HttpResponse:
-    return render(request, "studies/_decision.html", {"study": study, "panels": panels}, status=status)
+    return render(request, "studies/_decision.html", {"study": case.study, "panels": panels}, status=status)
 
 
-def _page(request: PersonRequest, study: Study, panels: StudyPanels, *, status: int = 200) -> HttpResponse:
+def _page(
+    request: PersonRequest, case: CaseRecord, panels: StudyPanels, *, status: int = 200
+) -> HttpResponse:
     wanted = next(iter(uuids(request.GET.getlist("image"))), None)
     shown = next(
         (panel for panel in panels.shown_images if panel.image.pk == wanted),
         next(iter([*panels.shown_images, *panels.images]), None),
     )
     context = {
-        **_live(request.user, study, panels),
+        **_live(request.user, case, panels),
         "shown": shown,
-        "viewer": viewer_of(request.user, study, shown.image if shown else None),
-        "priority_chip": priority_chip(study),
-        "entry_forms": entry_forms(request.user, study.patient),
+        "viewer": viewer_of(request.user, case, shown.image if shown else None),
+        "priority_chip": priority_chip(case.study),
+        "entry_forms": entry_forms(request.user, case.study.patient),
         "outcomes": outcomes_take(request),
     }
     return render(request, "studies/study.html", context, status=status)

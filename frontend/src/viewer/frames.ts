@@ -1,6 +1,6 @@
 /** Frames and what must be known to show them: asked for once each, and decoded in a worker. */
 
-import type { DecodeAnswer, DecodeTask } from "./decode.worker";
+import type { DecodeAnswer, DecodeTask, PrepareTask } from "./decode.worker";
 import type { Decoded, ImageEntry, Viewing } from "./told";
 import { gettext } from "../texts";
 
@@ -30,10 +30,24 @@ const waiting = new Map<number, Waiting>();
 let worker: Worker | undefined;
 let tasks = 0;
 
-/** Begins to load an image, or goes on with what was begun; `painted` gets its picture as soon as there is one. */
-export function load(entry: ImageEntry, painted?: (picture: ImageBitmap) => void): Promise<LoadedImage> {
+/** What is wanted of the first image before all else: its picture for so many pixels of the screen. */
+export interface First {
+  width: number;
+  height: number;
+  painted: (picture: ImageBitmap) => void;
+}
+
+/** By its study: says which opening, on record already, a frame is loaded for. */
+const openings = new Map<string, string>();
+
+export function opened(study: string, ticket: string): void {
+  openings.set(study, ticket);
+}
+
+/** Begins to load an image, or goes on with what was begun. */
+export function load(entry: ImageEntry, first?: First): Promise<LoadedImage> {
   const begun = loads.get(entry.id);
-  const loading = begun ?? fetchAndDecode(entry, painted);
+  const loading = begun ?? fetchAndDecode(entry, first);
   // The one used last stands last.
   loads.delete(entry.id);
   loads.set(entry.id, loading);
@@ -47,26 +61,31 @@ export function load(entry: ImageEntry, painted?: (picture: ImageBitmap) => void
   return loading;
 }
 
-async function fetchAndDecode(
-  entry: ImageEntry,
-  painted: ((picture: ImageBitmap) => void) | undefined,
-): Promise<LoadedImage> {
-  theWorker();
+async function fetchAndDecode(entry: ImageEntry, first: First | undefined): Promise<LoadedImage> {
+  const { transferSyntax } = entry;
+  theWorker().postMessage({ prepare: transferSyntax } satisfies PrepareTask);
   const [viewing, bytes] = await Promise.all([
-    get(entry.viewing, "application/json").then((response) => response.json() as Promise<Viewing>),
-    get(entry.frame, entry.mediaType).then((response) => response.arrayBuffer()),
+    get(entry.viewing, { Accept: "application/json" }).then((response) => response.json() as Promise<Viewing>),
+    frame(entry),
   ]);
   performance.mark("viewer:fetched");
-  const task = { id: ++tasks, bytes, transferSyntax: entry.transferSyntax, viewing, isFirst: Boolean(painted) };
-  const decoded = await decode(task, painted);
+  const size = first && { width: first.width, height: first.height };
+  const decoded = await decode({ id: ++tasks, bytes, transferSyntax, viewing, first: size }, first?.painted);
   performance.mark("viewer:decoded");
   return { entry, viewing, decoded };
 }
 
-async function get(address: string, accept: string): Promise<Response> {
+async function frame(entry: ImageEntry): Promise<ArrayBuffer> {
+  const response = await get(entry.frame, { Accept: entry.mediaType, "X-Opening": openings.get(entry.study) ?? "" });
+  const ticket = response.headers.get("X-Opening");
+  if (ticket) opened(entry.study, ticket);
+  return response.arrayBuffer();
+}
+
+async function get(address: string, headers: Record<string, string>): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(address, { headers: { Accept: accept } });
+    response = await fetch(address, { headers, priority: "high" });
   } catch {
     throw new NotShown(NOT_LOADED);
   }
