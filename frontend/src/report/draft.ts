@@ -47,7 +47,19 @@ export class Draft {
   constructor(form: HTMLFormElement, view: View) {
     this.form = form;
     this.#view = view;
-    this.#saved = this.texts;
+    this.#saved = this.#written;
+    // Who was faster than this script has typed already.
+    if (this.isDirty) this.schedule();
+  }
+
+  /** What the server wrote into the page: that is what it keeps. */
+  get #written(): Texts {
+    const typed = this.fields.map((field) => [field.name, this.form.contains(field) ? field.defaultValue : this.#keptNote]);
+    return { ...(Object.fromEntries(typed) as Texts), ...chosenIn(this.#choosers, valueWritten) };
+  }
+
+  get #keptNote(): string {
+    return this.form.querySelector<HTMLInputElement>("[data-draft-note]")?.value ?? "";
   }
 
   /** The fields that are kept, by name. */
@@ -289,13 +301,19 @@ function choicesOf(form: HTMLFormElement): Choice[] {
 }
 
 /** What is chosen, by name; of two forms that offer a label the first that has one counts. What no form offers is left out. */
-function chosenIn(forms: HTMLFormElement[]): Texts {
+function chosenIn(forms: HTMLFormElement[], valueOf = valueChosen): Texts {
   const chosen: Texts = {};
-  for (const choice of forms.flatMap(choicesOf)) {
-    const value = choice instanceof HTMLSelectElement || choice.checked ? choice.value : "";
-    chosen[choice.name] = chosen[choice.name] || value;
-  }
+  for (const choice of forms.flatMap(choicesOf)) chosen[choice.name] = chosen[choice.name] || valueOf(choice);
   return chosen;
+}
+
+function valueChosen(choice: Choice): string {
+  return choice instanceof HTMLSelectElement || choice.checked ? choice.value : "";
+}
+
+function valueWritten(choice: Choice): string {
+  if (choice instanceof HTMLInputElement) return choice.defaultChecked ? choice.value : "";
+  return [...choice.options].find((option) => option.defaultSelected)?.value ?? choice.options[0]?.value ?? "";
 }
 
 /** The note that is being written: of the forms that sign, one alone is used. */
