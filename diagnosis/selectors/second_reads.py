@@ -92,16 +92,6 @@ def drawn_shares(user: User) -> list[DrawnShare]:
     return [DrawnShare(site, (row or CaseRules()).second_read_share_percent, row) for site, row in rules]
 
 
-def has_second_read(user: User, study: Study) -> bool:
-    """Whether ``user`` has taken the second read of ``study`` and not given it yet."""
-    return second_reads_in_hands_of(user).filter(study=study).exists()
-
-
-def second_reads_in_hands_of(user: User) -> QuerySet[SecondRead]:
-    """Those that ``user`` has taken and not given yet; no adjudication."""
-    return SecondRead.objects.filter(holder=user, state=SecondReadState.TAKEN)
-
-
 def second_read_of(study: Study) -> SecondRead | None:
     """The newest second read of ``study`` that was not withdrawn."""
     rows = SecondRead.objects.filter(study=study).exclude(state=SecondReadState.CANCELLED)

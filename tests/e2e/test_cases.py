@@ -20,6 +20,7 @@ from diagnosis.models import (
     CriticalResult,
     Discrepancy,
     EscalationContact,
+    ReportDraft,
     Review,
     SecondRead,
     SecondReadOpinion,
@@ -40,6 +41,7 @@ from tests.factories import (
     SymptomNoteFactory,
     UserFactory,
 )
+from tests.harness.portal import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("live_server")]
 
@@ -134,10 +136,22 @@ def override(page: Page, label: str) -> None:
     expect(page.locator("#decision")).to_contain_text("Signed by Rafael Reader")
 
 
-def read_second(page: Page, label: str, *, sign: str = "Sign the second read", note: str = "") -> None:
+def read_second(
+    page: Page,
+    label: str,
+    *,
+    sign: str = "Sign the second read",
+    note: str = "",
+    findings: str = "",
+    password: str = "",
+) -> None:
     panel = page.locator("#second-read")
     panel.get_by_label(label, exact=True).check()
     panel.get_by_label("Likely", exact=True).check()
+    if findings:
+        page.get_by_label("Findings").fill(findings)
+    if password:
+        panel.get_by_label("Your password").fill(password)
     if note:
         panel.get_by_role("textbox", name="Note").fill(note)
     panel.get_by_role("button", name=sign).click()
@@ -171,7 +185,16 @@ def test_two_readers_disagree_and_a_third_decides(
     everything = "\n".join(second.received)
     for words in (*AI_WORDS, "Artefact or device", "reader Normal", "Overrode"):
         assert words not in everything, words
-    read_second(page, "Viral Pneumonia", note="Left base.")
+    site.signing_asks_password = True
+    site.save()
+    page.reload()
+    page.locator("#second-read").get_by_label("Viral Pneumonia", exact=True).check()
+    until(ReportDraft.objects.filter(study=study, label="viral_pneumonia").exists, "what was chosen is kept")
+    page.reload()
+    expect(page.locator("#second-read").get_by_label("Viral Pneumonia", exact=True)).to_be_checked()
+    read_second(page, "Viral Pneumonia", note="Left base.", findings="Opacity, left base.", password=PASSWORD)
+    assert not ReportDraft.objects.exists()
+    expect(page.locator("#second-read")).to_contain_text("Opacity, left base.")
     expect(page.locator("#second-read")).to_contain_text("To be adjudicated")
     expect(page.locator("#second-read")).to_contain_text("First read, Rafael Reader")
     expect(page.locator("#second-read")).to_contain_text("AI COVID-19 0.81")
@@ -186,7 +209,13 @@ def test_two_readers_disagree_and_a_third_decides(
     expect(page.get_by_text("Write for both readers why you decide so.")).to_be_visible()
     screenshot(page, f"83-adjudication{'-phone' * phone}", full_page=True)
     assert has_no_sideways_scrolling(page)
-    read_second(page, "Viral Pneumonia", sign="Sign the decision", note="I agree with the second reader.")
+    read_second(
+        page,
+        "Viral Pneumonia",
+        sign="Sign the decision",
+        note="I agree with the second reader.",
+        password=PASSWORD,
+    )
 
     page = first.go(f"/studies/{study.pk}/")
     expect(page.locator("#second-read")).to_contain_text("Adjudicator, Theo Third")
@@ -220,6 +249,9 @@ def test_a_pcr_that_comes_after_the_signature_opens_a_discrepancy(
     expect(page.get_by_text("The PCR result is on the timeline.")).to_be_visible()
     expect(page.locator("#discrepancies")).to_contain_text("The signed read was not changed.")
     expect(page.locator("#timeline")).to_contain_text("PCR negative, reader COVID-19, day 9: second reader")
+    expect(page.locator("#second-read")).to_contain_text(
+        "PCR negative, reader COVID-19, day 9: second reader"
+    )
     expect(page.get_by_role("img", name="Course of the illness")).to_be_visible()
     expect(page.locator("#timeline")).to_contain_text("day 9")
     page.get_by_role("img", name="Course of the illness").scroll_into_view_if_needed()
