@@ -205,6 +205,7 @@ def test_two_readers_disagree_and_a_third_decides(
     page.get_by_role("button", name="Adjudicate").click()
     expect(page.locator("#second-read")).to_contain_text("Second reader, Sara Second")
     assert not any(words in "\n".join(decider.received) for words in AI_WORDS)
+    page.locator("#second-read").get_by_label("Your password").fill(PASSWORD)
     page.locator("#second-read").get_by_role("button", name="Sign the decision").click()
     expect(page.get_by_text("Write for both readers why you decide so.")).to_be_visible()
     screenshot(page, f"83-adjudication{'-phone' * phone}", full_page=True)
