@@ -8,9 +8,8 @@ import uuid
 from django.db.models import Exists, FilteredRelation, OuterRef, Q
 
 from diagnosis import policies
-from diagnosis.models import FirstRead, ReportDraft, Study, User
+from diagnosis.models import FirstRead, ReportDraft, SecondRead, SecondReadState, Study, User
 from diagnosis.selectors.cases import hidden_read
-from diagnosis.selectors.second_reads import second_reads_in_hands_of
 from diagnosis.selectors.studies import studies_with_opinion
 
 
@@ -40,6 +39,7 @@ def case_record(user: User, study_id: uuid.UUID) -> CaseRecord | None:
     one, so all of them come together, and what the person has of the own comes joined to the study.
     """
     this = Study.objects.filter(pk=OuterRef("pk"))
+    taken = SecondRead.objects.filter(holder=user, state=SecondReadState.TAKEN)
     patient = Study.objects.filter(pk=study_id).values("patient_id")
     studies = studies_with_opinion(
         Study.objects.visible_to(user).filter(patient_id__in=patient), viewer=user, with_limits=True
@@ -54,7 +54,7 @@ def case_record(user: User, study_id: uuid.UUID) -> CaseRecord | None:
             ),
             is_read_hidden=Exists(this.filter(hidden_read(user))),
             may_read_second=Exists(policies.second_reads_open_to(user).filter(study=OuterRef("pk"))),
-            has_second_read=Exists(second_reads_in_hands_of(user).filter(study=OuterRef("pk"))),
+            has_second_read=Exists(taken.filter(study=OuterRef("pk"))),
         ).select_related("patient__site", "own_draft__basis", "own_read__reveal")
     )
     # The study comes once for each of the person's own reads of it.
