@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -85,7 +86,13 @@ def log_in(browser: Browser, portal: PortalProcess) -> Iterator[Callable[..., Pa
 def emptied_afterwards(transactional_db: None) -> Iterator[None]:
     """The guards would refuse to empty the tables; they come back when the emptied database is set up again."""
     yield
-    until(_guards_are_gone, "the server has answered what the closed pages last asked for")
+    until(_nothing_is_answered, "the server has answered what the closed pages last asked for")
+    until(_guards_are_gone, "the tables may be emptied")
+
+
+def _nothing_is_answered() -> bool:
+    """Whether no thread of the live server serves a connection: a browser that is closed leaves the last answer to be made."""
+    return not any("process_request_thread" in thread.name for thread in threading.enumerate())
 
 
 def _guards_are_gone() -> bool:
