@@ -98,7 +98,8 @@ class DecisionPanel:
     """What the reader may do now, or what a reader has done.
 
     ``first`` is the form of the own read at a site that reads first: until it is locked there is no other. ``choice`` is
-    the form with the labels of a second opinion that names several; ``form`` the one for a reading of one's own. All are
+    the form with the labels of a second opinion that names several; ``form`` the one for a reading of one's own; ``confirm``
+    is what was sent to confirm, and could not be signed. All are
     ``None`` for those who may not sign and once the study is read; ``kept`` then holds what was typed into a form that
     came too late. ``is_ready``: the second opinion has come that the reader of a locked read waits for.
     """
@@ -116,6 +117,7 @@ class DecisionPanel:
     first: FirstReadForm | None
     choice: ReviewForm | None
     form: ReviewForm | None
+    confirm: ReviewForm | None
     kept: FirstReadForm | ReviewForm | None
     problem: str
 
@@ -195,7 +197,9 @@ def decision_panel(
     review = current_review(study)
     may_sign = reading.is_reader
     takes_reads = may_sign and not study.is_read
-    first, choice, form = None, None, None
+    first, choice, form, confirm = None, None, None, None
+    # While another image is still being analysed the opinion on the study is not the last word.
+    can_confirm = takes_reads and opinion.has_label and not opinion.is_pending
     chosen = draft_choices(draft)
     if takes_reads and reading.awaits_first_read:
         first = (
@@ -203,15 +207,16 @@ def decision_panel(
         )
     elif takes_reads:
         used_form = bound if isinstance(bound, ReviewForm) else None
+        if used_form is not None and used_form.confirms and can_confirm:
+            confirm, used_form = used_form, None
         choice, form = _forms(study, opinion, reading, chosen, used_form)
-    used = {id(known) for known in (first, choice, form) if known is not None}
+    used = {id(known) for known in (first, choice, form, confirm) if known is not None}
     return DecisionPanel(
         review=review if study.is_read else None,
         earlier=[earlier for earlier in study.reviews.all() if not study.is_read or earlier != review],
         is_read=study.is_read,
         may_sign=may_sign,
-        # While another image is still being analysed the opinion on the study is not the last word.
-        can_confirm=takes_reads and opinion.has_label and not opinion.is_pending,
+        can_confirm=can_confirm,
         is_pending=opinion.is_pending,
         opinion_label=opinion.label,
         decision=_own_decision(opinion),
@@ -220,6 +225,7 @@ def decision_panel(
         first=first,
         choice=choice,
         form=form,
+        confirm=confirm,
         kept=bound if bound and id(bound) not in used else None,
         problem=problem,
     )

@@ -9,7 +9,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from diagnosis.models import Confidence, OverrideReason
+from diagnosis.models import Confidence, Decision, OverrideReason
 from diagnosis.web.forms.base import PortalForm, label_choices
 from diagnosis.web.forms.report import SignatureForm, text_area
 
@@ -64,6 +64,7 @@ class ReviewForm(LabelForm, SignatureForm):
     def __init__(self, *args: Any, labels: Mapping[str, str], decides: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, auto_id="choice_%s" if decides else "review_%s", **kwargs)
         self.decides = decides
+        self.confirms = self.is_bound and self.data.get("decision") == Decision.CONFIRM
         self.fields["label"].widget = forms.RadioSelect(choices=label_choices(labels))
         self.fields["reason"].widget = forms.Select(
             choices=[("", _("Choose a reason")), *OverrideReason.choices]
