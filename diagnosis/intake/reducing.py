@@ -4,12 +4,10 @@ on it nobody decodes it a second time.
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from django.db import transaction
 
 from diagnosis import inference
 from diagnosis.intake.analysable import why_not_analysed
@@ -51,19 +49,13 @@ class Reducing:
         if made:
             reduced_keep(sha256=self._sha256, squares=made)
 
-    @contextlib.contextmanager
-    def before_the_message(self) -> Iterator[None]:
-        """A transaction that stores the image; the worker hears of it once both, record and squares, are there."""
-        with transaction.atomic():
-            transaction.on_commit(lambda: self._wait(WAIT_SECONDS))
-            yield
-
-    def _wait(self, seconds: float | None = None) -> None:
+    def wait(self) -> None:
+        """Until it is kept, for the worker is about to hear of the image."""
         if self._thread is not None:
-            self._thread.join(seconds)
+            self._thread.join(WAIT_SECONDS)
 
     def drop(self) -> None:
         """Of an image that was not stored."""
         if self._thread is not None:
-            self._wait()
+            self._thread.join()
             reduced_drop(sha256=self._sha256)

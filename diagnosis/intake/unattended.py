@@ -115,9 +115,13 @@ def _take_in(
     same_picture_as: Image | None,
     reducing: Reducing,
 ) -> Receipt:
-    with kept(arrival, examined) as received, reducing.before_the_message():
+    with kept(arrival, examined) as received:
         receipt = file_take_in(
-            actor=arrival.actor, received=received, described=described, same_picture_as=same_picture_as
+            actor=arrival.actor,
+            received=received,
+            described=described,
+            same_picture_as=same_picture_as,
+            before_messages=reducing.wait,
         )
     if receipt.outcome is FileOutcome.DUPLICATE:
         drop_files(received)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -85,9 +85,16 @@ def require_same_patient(known: Receipt, described: Described) -> None:
 
 @transaction.atomic
 def file_take_in(
-    *, actor: User, received: ReceivedFile, described: Described, same_picture_as: Image | None = None
+    *,
+    actor: User,
+    received: ReceivedFile,
+    described: Described,
+    same_picture_as: Image | None = None,
+    before_messages: Callable[[], None] | None = None,
 ) -> Receipt:
     """Store an examined file, not saved yet, as an image of the study that it names; or hold it where it contradicts the record.
+
+    ``before_messages`` is called once all is committed, and before a worker hears of the image.
 
     What its header says of the patient comes first, and ``described`` after it. Held, and never merged silently: another
     picture under a known SOP Instance UID (``same_picture_as`` is the stored image that was found to show the same), another
@@ -98,6 +105,8 @@ def file_take_in(
     ``IntegrityError`` where the same patient, study or image was stored at the same moment: try again.
     """
     policies.require(actor, policies.Act.UPLOAD, received.site)
+    if before_messages is not None:
+        transaction.on_commit(before_messages)
     twin = stored_twin(
         site=received.site,
         sha256=received.sha256,

@@ -238,6 +238,6 @@ def test_the_pictures_are_made_after_the_opinion_also_where_the_stored_file_is_d
 
 
 def test_the_decoder_takes_another_file_while_nobody_has_waited_for_the_squares(receive, monkeypatch):
-    monkeypatch.setattr(reducing.Reducing, "_wait", lambda *_: None)
+    monkeypatch.setattr(reducing.Reducing, "wait", lambda _: None)
     for seed in (1, 2, 3):
         assert receive(dicom(seed)).outcome is FileOutcome.STORED
