@@ -84,7 +84,8 @@ def require_transcoding(image: Image, wanted: str) -> None:
         f"{uid.UID(wanted).name}. Ask for transfer-syntax=* to get it as it is stored."
     )
     # Decoded here is only what was decoded at its intake, apart: a file that ends its decoder must not end a web server.
-    is_safe = image.is_shown or not uid.UID(stored).is_encapsulated
+    is_decoded = image.is_shown and image.number_of_frames == 1
+    is_safe = is_decoded or not uid.UID(stored).is_encapsulated
     if wanted != DEFAULT_TRANSFER_SYNTAX or not is_safe:
         raise NotAcceptable(sentence)
     try:

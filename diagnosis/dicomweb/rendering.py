@@ -97,7 +97,7 @@ def render(image: Image, rendering: Rendering) -> bytes:
     try:
         if rendering.window is None:
             with image.file.open("rb") as file:
-                pixels = load_image(file.read(), limits=image_limits()).pixels
+                pixels = load_image(file.read(), limits=image_limits(), first_frame=True).pixels
         else:
             with refusing():
                 pixels = _windowed(image, rendering.window)

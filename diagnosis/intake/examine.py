@@ -67,20 +67,12 @@ def examine_open(
     content: bytes, limits: Limits, *, render: bool = True
 ) -> tuple[ExaminedFile, CheckedImage | None]:
     """``examine``, and what was decoded: ``None`` where it was rendered, or cannot be shown."""
-    checked = None
     header: dict[str, Any] = {}
     if sniff(content) is FileKind.DICOM:
         said = read_header(content, limits=limits)
         header = json.loads(json.dumps(dataclasses.asdict(said), default=_iso))
-    preview = thumbnail = b""
     try:
-        if render:
-            image = load_image(content, limits=limits)
-            kind, rows, columns = image.kind, image.rows, image.columns
-            preview, thumbnail = render_views(image.pixels)
-        else:
-            checked = check_image(content, limits=limits)
-            kind, rows, columns = checked.kind, checked.rows, checked.columns
+        examined, checked = _shown(content, limits, header, render=render)
     except ImageRefused as refusal:
         if not header:
             raise
@@ -94,10 +86,31 @@ def examine_open(
             damage=damage.args if damage else (),
         )
         return unshown, None
-    examined = ExaminedFile(
-        kind=kind, rows=rows, columns=columns, header=header, preview=preview, thumbnail=thumbnail
-    )
     return examined, checked
+
+
+def _shown(
+    content: bytes, limits: Limits, header: dict[str, Any], *, render: bool
+) -> tuple[ExaminedFile, CheckedImage | None]:
+    """A file that can be shown; of a DICOM object of several frames its first. Raises ``ImageRefused``."""
+    if (header.get("number_of_frames") or 1) > 1:
+        try:
+            return _read(content, limits, header, render=render, first_frame=True)
+        except ImageRefused:
+            check_image(content, limits=limits)  # Says what is to be said of the object.
+            raise
+    return _read(content, limits, header, render=render, first_frame=False)
+
+
+def _read(
+    content: bytes, limits: Limits, header: dict[str, Any], *, render: bool, first_frame: bool
+) -> tuple[ExaminedFile, CheckedImage | None]:
+    if not render:
+        checked = check_image(content, limits=limits, first_frame=first_frame)
+        return ExaminedFile(checked.kind, checked.rows, checked.columns, header), checked
+    image = load_image(content, limits=limits, first_frame=first_frame)
+    preview, thumbnail = render_views(image.pixels)
+    return ExaminedFile(image.kind, image.rows, image.columns, header, preview, thumbnail), None
 
 
 def _damage(content: bytes, limits: Limits) -> ImageRefused | None:

@@ -63,10 +63,10 @@ NOT_ANALYSED_SENTENCES: Mapping[NotAnalysed, Sentence] = {
     ),
     NotAnalysed.SEVERAL_FRAMES: Sentence(
         gettext_noop(
-            "This file holds several frames, and the network looks at single images. {kept_only} If one of "
-            "them is the chest X-ray, send that image as a file of its own."
-        ),
-        kept_only=_KEPT_ONLY,
+            "This file holds several frames, and the network looks at single images. It is kept with the study and can be "
+            "downloaded; at most its first frame is shown here. If one of them is the chest X-ray, send that image as a file of "
+            "its own."
+        )
     ),
     NotAnalysed.FOR_PROCESSING: Sentence(
         gettext_noop(
@@ -102,7 +102,8 @@ NOT_ANALYSED_SENTENCES: Mapping[NotAnalysed, Sentence] = {
 class StoredFile(models.Model):
     """One file in private storage with its two renderings. ``sha256`` is of the bytes as they came, ``size`` of what is stored.
 
-    What cannot be shown (a report, several frames) has no renderings, and neither rows nor columns where it holds no picture.
+    What cannot be shown (a report) has no renderings, and neither rows nor columns where it holds no picture. Of several frames
+    the renderings show the first.
     """
 
     site_lookup = "site"

@@ -31,6 +31,7 @@ from diagnosis.services.reviews import labels_to_sign
 from diagnosis.web.chips import NOT_ANALYSED, PREDICTION, Chip, opinion_chip, prediction_chip, study_chip
 from diagnosis.web.forms.clinical_notes import LabResultForm, SymptomNoteForm
 from diagnosis.web.forms.review import FirstReadForm, ReviewForm
+from diagnosis.web.frames import frame_shown
 from diagnosis.web.people import offers
 from diagnosis.web.report_panel import ReportPanel, draft_choices, report_panel
 
@@ -75,7 +76,11 @@ class ImagePanel:
         """“Image 2, PA”."""
         return ", ".join(
             part
-            for part in (_("Image %(number)s") % {"number": self.number}, self.image.view_position)
+            for part in (
+                _("Image %(number)s") % {"number": self.number},
+                self.image.view_position,
+                frame_shown(self.image),
+            )
             if part
         )
 

@@ -16,6 +16,7 @@ from diagnosis.models import Image, Study, User
 from diagnosis.selectors.case_record import CaseRecord
 from diagnosis.selectors.viewing import Edges, earlier_studies, edges, frame_source
 from diagnosis.services.openings import opening_ticket
+from diagnosis.web.frames import frame_shown
 
 #: A reader compares with the last ones; all others stand on the timeline.
 MOST_EARLIER = 8
@@ -33,7 +34,11 @@ class ViewerImage:
     def name(self) -> str:
         return ", ".join(
             part
-            for part in (_("Image %(number)s") % {"number": self.number}, self.image.view_position)
+            for part in (
+                _("Image %(number)s") % {"number": self.number},
+                self.image.view_position,
+                frame_shown(self.image),
+            )
             if part
         )
 

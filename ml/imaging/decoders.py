@@ -83,17 +83,20 @@ def require_decoder(transfer_syntax: UID, bits_stored: int | None = None) -> Cod
 
 
 def decode(ds: Dataset, transfer_syntax: UID) -> NDArray[Any]:
-    """Return the samples of a single-frame data set: (rows, columns), or (rows, columns, 3) RGB for colour.
+    """Return the samples of the first frame: (rows, columns), or (rows, columns, 3) RGB for colour.
 
-    Raises `ImageRefused` (truncated, corrupt) for pixel data that are not whole or are not of
+    Raises `ImageRefused` (truncated, corrupt) for pixel data that do not hold every frame or are not of
     the size and the sign that the data set declares; pydicom's errors on other damage.
     """
     codec = require_decoder(transfer_syntax, ds.BitsStored)
-    if codec is NATIVE:
-        check_native_length(ds)
-    else:
-        check_fragments(ds.PixelData)
-        frame = get_frame(ds.PixelData, 0, number_of_frames=1, extended_offsets=_extended_offsets(ds))
+    check_frames(ds, transfer_syntax)
+    if codec is not NATIVE:
+        frame = get_frame(
+            ds.PixelData,
+            0,
+            number_of_frames=int(ds.get("NumberOfFrames") or 1),
+            extended_offsets=_extended_offsets(ds),
+        )
         if not frame.rstrip(b"\x00\xff").endswith(codec.ends_with):
             raise refusal("truncated")
         if codec is not RLE:

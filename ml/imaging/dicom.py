@@ -46,12 +46,12 @@ GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
-def read_dicom(data: bytes, limits: Limits) -> GreyImage:
-    """Return the grey image of a whole DICOM file.
+def read_dicom(data: bytes, limits: Limits, *, first_frame: bool = False) -> GreyImage:
+    """Return the grey image of a whole DICOM file; with `first_frame`, of several frames the first.
 
     Raises `ImageRefused`, and whatever pydicom and the decoders raise on damage.
     """
-    decoded = _decoded(data, limits)
+    decoded = _decoded(data, limits, first_frame=first_frame)
     if decoded.scale is None:
         pixels = grey_of_rgb(decoded.samples).astype(np.float32) / np.float32(255)
         mapping = STORED_RANGE
@@ -68,9 +68,9 @@ def read_dicom(data: bytes, limits: Limits) -> GreyImage:
     )
 
 
-def check_dicom(data: bytes, limits: Limits) -> CheckedImage:
+def check_dicom(data: bytes, limits: Limits, *, first_frame: bool = False) -> CheckedImage:
     """Raise what `read_dicom` would, and make no pixels yet: every sample is decoded and looked at, none is turned into grey."""
-    decoded = _decoded(data, limits)
+    decoded = _decoded(data, limits, first_frame=first_frame)
     samples = decoded.samples
     rows, columns = samples.shape[:2]
     if decoded.scale is None:
@@ -97,7 +97,7 @@ class _Decoded:
     transfer_syntax: str
 
 
-def _decoded(data: bytes, limits: Limits) -> _Decoded:
+def _decoded(data: bytes, limits: Limits, *, first_frame: bool) -> _Decoded:
     stored_as = read_transfer_syntax(data)
     data = inflated(data, limits)
     transfer_syntax = read_transfer_syntax(data)
@@ -105,7 +105,9 @@ def _decoded(data: bytes, limits: Limits) -> _Decoded:
     ds = read_data_set(data)
     rows, columns = image_size(ds)
     limits.check_pixels(rows, columns)
-    check_single_frame(ds)
+    frames = number_of_frames(ds)
+    if frames > 1 and not first_frame:
+        raise refusal("several_frames")
     check_for_presentation(ds)
     bits_stored, signed = sample_format(ds)
     photometric = photometric_interpretation(ds)
@@ -239,15 +241,13 @@ def unsigned_short(ds: Dataset, keyword: str) -> int:
     return element.value
 
 
-def check_single_frame(ds: Dataset) -> None:
-    """Raise `ImageRefused("several_frames")` for more than one frame; absent means one."""
-    frames = ds.get("NumberOfFrames")
-    if frames is None:
-        return
-    if int(frames) < 1:
+def number_of_frames(ds: Dataset) -> int:
+    """Return Number of Frames; absent means one. Raises `ImageRefused("invalid_dicom")` for less than one."""
+    value = ds.get("NumberOfFrames")
+    frames = 1 if value is None else int(value)
+    if frames < 1:
         raise refusal("invalid_dicom", problem=gettext_noop("its Number of Frames is less than 1"))
-    if int(frames) > 1:
-        raise refusal("several_frames")
+    return frames
 
 
 def check_for_presentation(ds: Dataset) -> None:

@@ -15,11 +15,14 @@ from ml.imaging.refusals import ImageRefused, refusal
 logger = logging.getLogger(__name__)
 
 
-def load_image(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> GreyImage:
+def load_image(
+    source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS, first_frame: bool = False
+) -> GreyImage:
     """Return the grey image in a DICOM, PNG, JPEG or TIFF file, as a radiologist expects to see it.
 
     `source` is the file's path or its whole content. Sizes are checked against `limits` before anything is
-    decoded.
+    decoded. With `first_frame`, that is what is returned of a DICOM object of several frames, which is
+    refused otherwise; the others are counted and not decoded.
 
     Raises `ImageRefused` for every file that is not one whole grey image, whatever is in it. An OSError
     leaves only when the file at a path cannot be read at all: then the storage is at fault, not the image.
@@ -28,11 +31,13 @@ def load_image(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Grey
     with refusing():
         kind = sniff_or_refuse(data)
         if kind is FileKind.DICOM:
-            return read_dicom(data, limits)
+            return read_dicom(data, limits, first_frame=first_frame)
         return read_raster(data, kind, limits)
 
 
-def check_image(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> CheckedImage:
+def check_image(
+    source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS, first_frame: bool = False
+) -> CheckedImage:
     """Raise what `load_image` would; of a DICOM file in a fraction of its time.
 
     The pixels of the image are made when they are asked for.
@@ -41,7 +46,7 @@ def check_image(source: Path | bytes, *, limits: Limits = DEFAULT_LIMITS) -> Che
     with refusing():
         kind = sniff_or_refuse(data)
         if kind is FileKind.DICOM:
-            return check_dicom(data, limits)
+            return check_dicom(data, limits, first_frame=first_frame)
         image = read_raster(data, kind, limits)
         return CheckedImage(kind, image.rows, image.columns, lambda: image.pixels)
 

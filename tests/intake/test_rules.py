@@ -103,7 +103,7 @@ KINDS = {
         True,
     ),
     "a structured report": (structured_report(), NotAnalysed.STRUCTURED_REPORT, False),
-    "several frames": (several_frames(), NotAnalysed.SEVERAL_FRAMES, False),
+    "several frames": (several_frames(), NotAnalysed.SEVERAL_FRAMES, True),
     "a lateral view": (dicom(study_instance_uid=STUDY, view_position="LL"), NotAnalysed.LATERAL, True),
     "a lateral view in codes": (
         dicom(

@@ -70,5 +70,5 @@ def deidentify(content: bytes, key: bytes, limits: Limits, *, is_shown: bool) ->
 
 def _picture(content: bytes, limits: Limits) -> tuple[tuple[int, ...], bytes]:
     """Size and hash of what a file shows; two pictures of the largest kind would not fit into this process at once."""
-    pixels = load_image(content, limits=limits).pixels
+    pixels = load_image(content, limits=limits, first_frame=True).pixels
     return pixels.shape, hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
