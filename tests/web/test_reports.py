@@ -217,7 +217,10 @@ def test_a_correction_tells_word_by_word_what_changed_and_why(browser, radiologi
         in html(response)
     )
     assert '<ins><span class="visually-hidden"> Added: </span>right<span' in html(response)
-    assert "Pneumonia" not in text(response).split("Version 1")[0].split("What changed")[1]
+    changed, standing = text(response).split("Version 1")[0].split("What changed")[1].split("as it stands")
+    assert "Pneumonia" not in changed
+    assert "Opacity on the <right>." in standing
+    assert "Impression Pneumonia." in standing
 
 
 @pytest.mark.parametrize("seen", [[], [{"prediction": "", "label": "covid19"}]], ids=["silent", "spoke"])

@@ -65,7 +65,7 @@ class PortalView(GenericAPIView[Any]):
         self._check_query(request)
 
     def _check_query(self, request: Request) -> None:
-        known = set(self.query_parameters) if request.method in ("GET", "HEAD") else set()
+        known = set(self.query_parameters) if request.method in ("GET", "HEAD", "DELETE") else set()
         unknown = sorted(set(request.query_params) - known)
         if unknown:
             raise ValidationError(dict.fromkeys(unknown, _("This parameter is not known here. Remove it.")))

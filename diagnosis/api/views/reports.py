@@ -51,6 +51,10 @@ class _BelowStudy(PortalView):
 class ReportDraftView(_BelowStudy):
     serializer_class = ReportDraftSerializer
 
+    @property
+    def query_parameters(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset({"version"}) if self.request.method == "DELETE" else frozenset()
+
     @extend_schema(
         operation_id="report_draft_retrieve",
         summary="Your unsigned report",
