@@ -119,8 +119,10 @@ export class Draft {
     return Object.entries(this.texts).some(([name, text]) => text !== (this.#saved[name] ?? ""));
   }
 
+  /** Whether there is nothing but what the form begins with. */
   get isEmpty(): boolean {
-    return Object.values(this.texts).every((text) => !text.trim());
+    const begun = JSON.parse(this.form.dataset["begun"] || "{}") as Texts;
+    return Object.entries(this.texts).every(([name, text]) => text.trim() === (begun[name] ?? "").trim());
   }
 
   /** Save soon: people pause between words. */
