@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.conf import settings
@@ -29,8 +30,11 @@ MOST_KEPT = 500
 
 
 def reduced_has_room() -> bool:
-    with os.scandir(settings.FILE_UPLOAD_TEMP_DIR) as entries:
-        return sum(entry.name.startswith(PREFIX) for entry in entries) < MOST_KEPT
+    try:
+        with os.scandir(settings.FILE_UPLOAD_TEMP_DIR) as entries:
+            return sum(entry.name.startswith(PREFIX) for entry in entries) < MOST_KEPT
+    except OSError:
+        return False  # Storing the file itself will say what is wrong.
 
 
 def reduced_keep(*, sha256: str, squares: Squares) -> None:
@@ -41,7 +45,8 @@ def reduced_keep(*, sha256: str, squares: Squares) -> None:
         )
         try:
             with os.fdopen(descriptor, "wb") as file:
-                np.savez(file, **{str(size): square for size, square in squares.items()})
+                named: dict[str, Any] = {str(size): square for size, square in squares.items()}
+                np.savez(file, allow_pickle=False, **named)
             Path(name).replace(_path(sha256))
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -1,14 +1,16 @@
 """What the network takes is made where the file is decoded anyway: the same bits, for one opinion, and nobody misses it."""
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 from django.conf import settings as portal
+from PIL import Image as Picture
 
 from diagnosis import inference
 from diagnosis.intake import decoder, reducing
-from diagnosis.intake.decoder import DecoderDied
+from diagnosis.intake.decoder import DecoderDied, examine_apart, processes
 from diagnosis.models import Image, Prediction, Site
 from diagnosis.services import outbox, reduced
 from diagnosis.services.analysis import analysis_run
@@ -18,6 +20,7 @@ from ml.imaging import load_image
 from ml.phantom import phantom_dicom, phantom_png
 from ml.preprocessing import Preprocessing
 from tests.factories import ModelVersionFactory
+from tests.intake.test_bad_input import MOST_MEMORY, peak_memory
 from tests.intake.test_rules import described_as
 from tests.web.files import dicom
 
@@ -241,3 +244,21 @@ def test_the_decoder_takes_another_file_while_nobody_has_waited_for_the_squares(
     monkeypatch.setattr(reducing.Reducing, "wait", lambda _: None)
     for seed in (1, 2, 3):
         assert receive(dicom(seed)).outcome is FileOutcome.STORED
+
+
+def test_the_largest_image_accepted_fits_into_the_memory_of_a_decoder(settings):
+    file = BytesIO()
+    Picture.new("I;16", (8000, 5000), 1000).save(file, format="PNG", compress_level=1)
+    processes.end_all()
+    made: list[bytes] = []
+
+    class Wanted:
+        def sizes(self, examined):
+            return inference.input_sizes()
+
+        def begin(self, squares):
+            made.extend(squares())
+
+    examine_apart(file.getvalue(), render=False, reduction=Wanted())
+    assert [len(square) for square in made] == [4 * size**2 for size in inference.input_sizes()]
+    assert peak_memory() < MOST_MEMORY
