@@ -312,3 +312,26 @@ def test_where_the_site_asks_the_password_signs(visit, screenshot, study, site, 
     page.locator("#confirm-password").fill(PASSWORD)
     page.get_by_role("button", name="Confirm: COVID-19").click()
     expect(page.locator("#decision")).to_contain_text("Signed by Rafael Reader", timeout=WAIT_MS)
+
+
+def test_a_save_whose_answer_was_lost_is_no_conflict(visit, study, radiologist):
+    page = open_study(visit(radiologist).page, study)
+    lost = []
+
+    def lose_the_first(route):
+        if route.request.method != "POST" or lost:
+            return route.continue_()
+        lost.append(route.fetch().status)
+        return route.abort()
+
+    page.route("**/draft/", lose_the_first)
+    page.get_by_label("Findings").fill("Once.")
+    expect(page.locator("[data-draft-problem]")).to_contain_text(
+        "the portal does not answer", timeout=WAIT_MS
+    )
+    assert (lost, drafts(study)) == ([200], ["Once."])
+    page.get_by_label("Findings").fill("Once and again.")
+    saved(page)
+    expect(page.locator("[data-draft-conflict]")).to_be_hidden()
+    expect(page.locator("[data-draft-problem]")).to_be_hidden()
+    assert drafts(study) == ["Once and again."]

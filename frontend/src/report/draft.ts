@@ -43,6 +43,8 @@ export class Draft {
   #timer: number | undefined;
   #isBlocked = false;
   #isWaitingForLogin = false;
+  /** What was sent and may have been stored: the answer was lost. */
+  #unanswered: Texts[] = [];
 
   constructor(form: HTMLFormElement, view: View) {
     this.form = form;
@@ -205,6 +207,7 @@ export class Draft {
     try {
       response = await fetch(url, this.#request(texts));
     } catch {
+      this.#unanswered.push(texts);
       this.#view.problem(NO_ANSWER);
       this.schedule(RETRY_MS);
       return false;
@@ -212,6 +215,7 @@ export class Draft {
     if (response.type === "opaqueredirect" || response.status === 401) return this.#sessionEnded();
     const told = await toldBy(response);
     if (response.ok && told) {
+      this.#unanswered = [];
       setVersion(this.#url, told.version);
       this.#view.settled();
       this.#view.saved(told.saved);
@@ -219,6 +223,7 @@ export class Draft {
     }
     if (response.status === 409 && told?.texts) {
       setVersion(this.#url, told.version);
+      if (this.#isOwn(told.texts, texts)) return this.#send(url, texts);
       this.#isBlocked = true;
       this.#view.conflict(told.texts);
       return false;
@@ -226,8 +231,19 @@ export class Draft {
     // The token of a page that was opened before the last login is refused once, and then renewed.
     if (response.status === 403 && !told) return this.#sessionEnded();
     this.#view.problem(told?.sentence ?? TECHNICAL);
-    if (response.status >= 500) this.schedule(RETRY_MS);
+    if (response.status >= 500) {
+      this.#unanswered.push(texts);
+      this.schedule(RETRY_MS);
+    }
     return false;
+  }
+
+  /** Whether what the portal holds is what this window had sent, and only the answer was lost: no other window wrote it. */
+  #isOwn(kept: Texts, sending: Texts): boolean {
+    const isSave = Object.keys(sending).length > 0;
+    const isOurs = isSave && this.#unanswered.some((sent) => Object.entries(sent).every(([name, text]) => kept[name] === text));
+    this.#unanswered = [];
+    return isOurs;
   }
 
   #sessionEnded(): boolean {
