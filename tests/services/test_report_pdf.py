@@ -1,6 +1,7 @@
 """A signed report on paper: what it says, to whom, and that it is on record."""
 
 import io
+import re
 
 import pypdf
 import pytest
@@ -248,3 +249,26 @@ def test_the_versions_stay_in_the_order_in_which_they_follow_each_other(doctor, 
     assert [version.review.addendum for version in versions] == ["", "One.", "Two.", "Three."]
     assert [version.is_current for version in versions] == [False, False, False, True]
     assert Review.objects.count() == 4
+
+
+def test_a_report_is_printed_in_the_hospitals_language_whoever_prints_it(doctor, signed):
+    site = signed.study.site
+    site.language = "es"
+    site.save()
+    doctor.language = "en"
+    doctor.save()
+    said, reader = read(report_print(actor=doctor, review=signed))
+    for words in (
+        "Informe de radiografía de tórax",
+        "Número de historia MRN-77",
+        "Hallazgos The #lungs are *clear* <b>now</b>.",
+        "Impresión Normal chest.",
+        "Artefacto o dispositivo en la imagen",
+        "Firmado por Rafael Reader el",
+        "COVID-19 0,81, Neumonía vírica 0,12, Normal 0,07",
+        "Con ayuda de IA; no es por sí solo un diagnóstico",
+        "Página 1 de",
+    ):
+        assert words in said
+    assert reader.trailer["/Root"]["/Lang"] == "es"
+    assert re.search(r"\b(?:the network|Signed by|Page|Reading|Versions)\b", said) is None

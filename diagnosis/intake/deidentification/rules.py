@@ -20,6 +20,8 @@ from pydicom.datadict import (
 )
 from pydicom.tag import BaseTag, Tag
 
+from ml.imaging import gettext_noop
+
 #: The edition of PS3.15 whose table is applied.
 EDITION = "2026c"
 
@@ -27,12 +29,12 @@ EDITION = "2026c"
 class Action(StrEnum):
     """What is done to an attribute, worded for people."""
 
-    REMOVE = "removed"
-    EMPTY = "emptied"
-    REPLACE = "replaced by a fixed value"
-    REPLACE_UID = "replaced by another UID"
-    CLEAN_ITEMS = "kept, its items cleaned by the same rules"
-    KEEP = "kept"
+    REMOVE = gettext_noop("removed")
+    EMPTY = gettext_noop("emptied")
+    REPLACE = gettext_noop("replaced by a fixed value")
+    REPLACE_UID = gettext_noop("replaced by another UID")
+    CLEAN_ITEMS = gettext_noop("kept, its items cleaned by the same rules")
+    KEEP = gettext_noop("kept")
 
 
 #: The lists of the library by their code in the table (PS3.15 Table E.1-1a), and what is chosen where the standard leaves a
@@ -75,16 +77,16 @@ class Rule:
     why: str = ""
 
 
-PRIVATE = Rule(Action.REMOVE, "X", "private attribute")
-UNKNOWN = Rule(Action.REMOVE, "", "unknown to the data dictionary")
-OUTSIDE = Rule(Action.REMOVE, "", "no part of a data set")
-GROUP_LENGTH = Rule(Action.REMOVE, "", "group length, retired")
-GRAPHICS = Rule(Action.REMOVE, "X", "curves and overlays, which may hold text")
-PERSONAL = Rule(Action.REMOVE, "", "a person, a moment or an age; stricter than the table")
-FREE_TEXT = Rule(Action.REMOVE, "", "free text or an address; stricter than the table")
-PATIENT = Rule(Action.REMOVE, "", "about the patient or the visit; stricter than the table")
-OWN_UID = Rule(Action.REPLACE_UID, "", "stricter than the table")
-RETIRED_TEXT = Rule(Action.REMOVE, "", "retired free text; stricter than the table")
+PRIVATE = Rule(Action.REMOVE, "X", gettext_noop("private attribute"))
+UNKNOWN = Rule(Action.REMOVE, "", gettext_noop("unknown to the data dictionary"))
+OUTSIDE = Rule(Action.REMOVE, "", gettext_noop("no part of a data set"))
+GROUP_LENGTH = Rule(Action.REMOVE, "", gettext_noop("group length, retired"))
+GRAPHICS = Rule(Action.REMOVE, "X", gettext_noop("curves and overlays, which may hold text"))
+PERSONAL = Rule(Action.REMOVE, "", gettext_noop("a person, a moment or an age; stricter than the table"))
+FREE_TEXT = Rule(Action.REMOVE, "", gettext_noop("free text or an address; stricter than the table"))
+PATIENT = Rule(Action.REMOVE, "", gettext_noop("about the patient or the visit; stricter than the table"))
+OWN_UID = Rule(Action.REPLACE_UID, "", gettext_noop("stricter than the table"))
+RETIRED_TEXT = Rule(Action.REMOVE, "", gettext_noop("retired free text; stricter than the table"))
 KEPT = Rule(Action.KEEP)
 
 
