@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext, gettext_lazy, pgettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from diagnosis.web.model_card import bias, performance
 from diagnosis.web.model_card.card import Card
@@ -51,7 +51,7 @@ class CardPage:
         """``card`` may be of any format; ``pictures`` are the names of those on record."""
         labels = card.get("labels")
         known = [label for label in labels if isinstance(label, dict)] if isinstance(labels, list) else []
-        names = {str(label.get("code", "")): str(label.get("display", "")) for label in known}
+        names = {str(label.get("code", "")): gettext(str(label.get("display", ""))) for label in known}
         looked_up = Card(card, names, frozenset(pictures))
         sections = [build(looked_up) for build in SECTIONS]
         shown = {picture.name for section in sections for picture in section.pictures}
@@ -63,7 +63,7 @@ def _summary(card: Card) -> Section:
     labels = list(card.names.values())
     facts = [
         (_("Its labels"), ", ".join(labels)),
-        (_("Made"), str(card.at("created") or not_measured())[:10]),
+        (pgettext("model", "Made"), str(card.at("created") or not_measured())[:10]),
         (_("Right label on the test images"), share(card.at("metrics", "test", "accuracy"))),
         (
             _("Calibration error, test"),
