@@ -4,7 +4,7 @@ import datetime as dt
 import uuid
 
 from django.db import models
-from django.db.models.functions import Lower
+from django.db.models.functions import Coalesce, Lower
 from django.utils.translation import gettext_lazy
 
 from diagnosis.models.patient import no_control_characters
@@ -132,6 +132,18 @@ class Study(models.Model):
                 condition=models.Q(status__in=OPEN_STATUSES),
                 name="study_open_by_priority",
             ),
+            # Few are open. Without their own, the database walks through all that match another filter, in its order.
+            models.Index(
+                fields=["site", "created_at", "id"],
+                condition=models.Q(status__in=OPEN_STATUSES),
+                name="study_open_by_time",
+            ),
+            models.Index(
+                fields=["site", "patient_name_key", "id"],
+                condition=models.Q(status__in=OPEN_STATUSES),
+                name="study_open_by_name",
+            ),
+            models.Index("site", Coalesce("performed_at", "created_at"), "id", name="study_by_examination"),
             models.Index(fields=["site", "priority_rank", "created_at", "id"], name="study_by_priority"),
             models.Index(
                 fields=["site", "priority_rank", "suspicion_rank", "created_at", "id"],
