@@ -1,10 +1,13 @@
 """What the study's page says of a second read, to each who looks."""
 
+import re
+
 import pytest
 from django.urls import reverse
 
-from diagnosis.models import SecondRead, SecondReadOpinion, Study
-from tests.factories import ReviewFactory
+from diagnosis.models import CaseRules, ReportDraft, SecondRead, SecondReadOpinion, Site, Study
+from diagnosis.selectors.reading import image_set_of
+from tests.factories import PASSWORD, ImageFactory, ModelVersionFactory, ReviewFactory
 from tests.web.conftest import HTMX
 from tests.web.pages import text
 
@@ -66,3 +69,50 @@ def test_a_possible_second_reader_finds_neither_read_nor_reason_on_the_page(
         assert secret not in page
     client.post(reverse("web:second_read_waive", args=[review.study_id]))
     assert "Clear lungs." in page_of(client, review.study)
+
+
+def test_an_administrator_finds_the_share_that_is_drawn_at_random_and_where_it_is_set(
+    browser, admin, radiologist, site
+):
+    address = reverse("web:second_reads")
+    page = browser(admin).get(address)
+    assert "Drawn at random" in text(page)
+    assert "Saint Example None: no share is set." in text(page)
+    assert f"{reverse('admin:diagnosis_caserules_add')}?site={site.pk}" in page.content.decode()
+    CaseRules.objects.create(site=site, second_read_share_percent=5)
+    page = browser(admin).get(address)
+    assert "Saint Example 5 % of the signed studies" in text(page)
+    assert reverse("admin:diagnosis_caserules_change", args=[site.pk]) in page.content.decode()
+    assert "Drawn at random" not in text(browser(radiologist).get(address))
+
+
+def test_the_second_reader_finds_what_was_chosen_the_report_and_the_password(
+    browser, radiologist, second_radiologist, patient
+):
+    review = ReviewFactory(study__patient=patient, study__status="read", reader=radiologist)
+    image = ImageFactory(study=review.study)
+    ModelVersionFactory()
+    Site.objects.update(signing_asks_password=True)
+    SecondRead.objects.create(study=review.study, review=review, cause_rank=0, state="waiting")
+    client = browser(second_radiologist)
+    row = SecondRead.objects.get()
+    client.post(reverse("web:second_read_take", args=[row.pk]))
+    client.post(
+        reverse("web:report_draft", args=[review.study_id]),
+        {"author": second_radiologist.pk, "kind": "signed", "draft_version": 0, "label": "normal",
+         "confidence": "likely", "findings": "Clear."},
+    )  # fmt: skip
+    page = client.get(reverse("web:study", args=[review.study_id])).content.decode()
+    assert re.search(r'name="label" value="normal"[^>]* checked', page)
+    assert re.search(r'name="confidence" value="likely"[^>]* checked', page)
+    assert ">Clear.</textarea>" in page
+    sent = {"label": "normal", "confidence": "likely", "image_set": image_set_of([image])}
+    refused = client.post(reverse("web:second_read_sign", args=[row.pk]), sent, headers=HTMX)
+    assert refused.status_code == 422
+    assert "Enter your password to sign" in text(refused)
+    # Without a script the report stands in a form of its own: what was saved of it is signed.
+    client.post(
+        reverse("web:second_read_sign", args=[row.pk]), {**sent, "signing_password": PASSWORD}, headers=HTMX
+    )
+    assert SecondReadOpinion.objects.values_list("label", "findings").get() == ("normal", "Clear.")
+    assert not ReportDraft.objects.exists()
