@@ -46,6 +46,7 @@ for study in Study.objects.all():
 PLAIN = """async ({ entry, viewing, worker }) => {
     const began = performance.now();
     const decoder = new Worker(worker, { type: "module" });
+    decoder.postMessage({ prepare: entry.transferSyntax });
     const response = await fetch(entry.frame, { headers: { Accept: entry.mediaType } });
     const bytes = await response.arrayBuffer();
     const size = bytes.byteLength;

@@ -156,3 +156,28 @@ def test_the_picture_before_the_tools_are_there_is_the_same(reader, study, photo
     held[0].continue_()
     page.locator('[data-pane="current"][data-state="painted"]').wait_for(timeout=20_000)
     expect(page.locator('[data-pane="current"] [data-first]')).to_be_hidden()
+
+
+def test_the_first_picture_has_the_pixels_of_the_screen_and_the_mean_of_what_lies_under_each(reader, study):
+    content = phantom_dicom(3, rows=2100, columns=1801, bits_stored=12)
+    stored(study, content)
+    page, held = reader.page, []
+    page.route("**/workplace-*.js", lambda route: held.append(route))
+    page.goto(f"{reader.server_url}/studies/{study.pk}/")
+    page.locator('[data-pane="current"] [data-first]').wait_for()
+    found = pixels_of(page, '[data-pane="current"] [data-first]').astype(int)
+    whole = load_image(content).pixels * 255.0
+    side = -(-whole.shape[0] // found.shape[0])
+    assert side >= 2
+    blocks = np.add.reduceat(
+        np.add.reduceat(whole, range(0, whole.shape[0], side), axis=0),
+        range(0, whole.shape[1], side),
+        axis=1,
+    )
+    samples = np.minimum(side, whole.shape[0] - side * np.arange(blocks.shape[0]))[:, None] * np.minimum(
+        side, whole.shape[1] - side * np.arange(blocks.shape[1])
+    )
+    assert np.abs(found - blocks / samples).max() <= 1.51
+    shown = page.locator('[data-pane="current"]').bounding_box()
+    # Fitted, no pixel of the screen is without one of the picture.
+    assert found.shape[0] >= min(shown["height"], shown["width"] * whole.shape[0] / whole.shape[1]) - 1
