@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import io
 import json
 from argparse import ArgumentParser
@@ -112,7 +113,7 @@ class Command(BaseCommand):
                 f"There is a hospital “{options['site']}” already. Name another one with --site."
             )
         # All or nothing: who stops it half-way finds the triggers in place, and nothing made up.
-        with transaction.atomic(), _without_triggers():
+        with transaction.atomic(), _without_triggers(), _without_indexes(options["count"]):
             Generator(options["count"], options["site"], options["seed"]).run()
         with connection.cursor() as cursor:
             cursor.execute("ANALYZE")
@@ -140,6 +141,36 @@ def _without_triggers() -> Iterator[None]:
         # A trigger is not put on a table whose rows still wait for their checks.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         worklist_facts.install(connection)
+
+
+FILLED = (Patient, PatientTerm, LabResult, Study, Image, Prediction, Review)
+SORTED_IN_MEMORY = "512MB"
+
+
+@contextlib.contextmanager
+def _without_indexes(count: int) -> Iterator[None]:
+    """Indexes that hold nothing together are built once all rows are there, by sorting: several times faster than row by row.
+
+    Not where more studies are there already than are made: to sort all of those anew would take longer. On PostgreSQL alone.
+    """
+    if connection.vendor != "postgresql" or Study.objects.all()[:count].count() >= count:
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT i.indexrelid::regclass::text, pg_get_indexdef(i.indexrelid) FROM pg_index i "
+            "WHERE i.indrelid::regclass::text = ANY(%s) AND NOT i.indisunique "
+            "AND NOT EXISTS (SELECT 1 FROM pg_constraint c WHERE c.conindid = i.indexrelid) ORDER BY 1",
+            [[model._meta.db_table for model in FILLED]],
+        )
+        indexes = cursor.fetchall()
+        for name, _ in indexes:
+            cursor.execute(f"DROP INDEX {name}")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('maintenance_work_mem', %s, true)", [SORTED_IN_MEMORY])
+        for _, definition in tqdm(indexes, unit="index", desc="Indexes"):
+            cursor.execute(definition)
 
 
 class Rows:
@@ -269,7 +300,7 @@ class Generator:
                 rows, words = [], []
                 for index in range(first, min(first + BATCH, count)):
                     name, mrn = next(names), f"G-{self.mrn_start + index}"
-                    found, key = search_terms(person_name=name, mrn=mrn), name_key(name)
+                    found, key = _terms(name, mrn), _key(name)
                     sort_keys.append(key)
                     born = dt.date(1925, 1, 1) + dt.timedelta(days=int(days[index]))
                     rows.append((keys[index], mrn, name, born.isoformat(), "FM"[index % 2], found, key, now))
@@ -398,6 +429,21 @@ class Generator:
             protocol="concurrent",
             seen_predictions=[],
         ).write(rows)
+
+
+@functools.cache
+def _words_of(name: str) -> frozenset[str]:
+    """Of few names there are many bearers."""
+    return frozenset(search_terms(person_name=name, mrn="").split())
+
+
+_key = functools.cache(name_key)
+
+
+def _terms(name: str, mrn: str) -> str:
+    """``search_terms`` of a patient whose record number is letters, a hyphen and digits."""
+    letters, _, digits = mrn.lower().partition("-")
+    return " ".join(sorted({*_words_of(name), letters + digits, digits}))
 
 
 def _stamp(moment: dt.datetime) -> str:
