@@ -91,11 +91,10 @@ def test_from_the_first_word_to_the_corrected_report_on_paper(
     page.keyboard.type("left")
     expect(findings).to_have_value("Opacity in the lower zone of the left lung.")
     expect(page.locator("[data-draft-problem]")).to_be_hidden(timeout=WAIT_MS)
-    saved(page)
 
-    # All of it is back after a reload.
+    # All of it is back after a reload, also where the page is written before the last words have arrived.
     page.reload()
-    expect(findings).to_have_value("Opacity in the lower zone of the left lung.")
+    expect(findings).to_have_value("Opacity in the lower zone of the left lung.", timeout=WAIT_MS)
     expect(comparison).to_have_value("None.")
     assert has_no_sideways_scrolling(page)
     screenshot(page, f"{prefix}-report-draft", full_page=True)

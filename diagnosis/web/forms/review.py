@@ -22,7 +22,7 @@ class LabelForm(PortalForm):
 
     @property
     def offered(self) -> list[tuple[str, str]]:
-        return list(self.fields["label"].widget.choices)  # type: ignore[attr-defined]
+        return list(self.fields["label"].widget.choices)
 
     @property
     def key(self) -> str:

@@ -6,6 +6,7 @@ import { gettext } from "../texts";
 export const DECISION = "form[data-decision-form]";
 const DEBOUNCE_MS = 700;
 const RETRY_MS = 5_000;
+const ADOPT_MS = 500;
 
 export type Texts = Record<string, string>;
 
@@ -52,6 +53,32 @@ export class Draft {
     this.#saved = this.#written;
     // Who was faster than this script has typed already.
     if (this.isDirty) this.schedule();
+    if (form.id === "report-fields" && sessionStorage.getItem(this.#mark)) {
+      sessionStorage.removeItem(this.#mark);
+      void this.#adopt(3);
+    }
+  }
+
+  /** Says that a save was on its way when the page went: the one that comes back may be older than it. */
+  get #mark(): string {
+    return `draft ${this.#url}`;
+  }
+
+  /** Show what was saved while the page was written, where nothing was typed since. */
+  async #adopt(tries: number): Promise<void> {
+    await new Promise((done) => window.setTimeout(done, ADOPT_MS));
+    const standing = await this.#standing();
+    if (typeof standing !== "object") return;
+    if (String(standing.version) === this.#value("draft_version")) {
+      if (tries > 1) await this.#adopt(tries - 1);
+      return;
+    }
+    if (this.isDirty) return this.check();
+    setVersion(this.#url, standing.version);
+    // What is not chosen leaves what the form begins with.
+    this.show(Object.fromEntries(Object.entries(standing.texts).filter(([name, text]) => text || !CHOICES.includes(name))));
+    this.taken(this.texts);
+    this.#view.saved(standing.saved);
   }
 
   /** What the server wrote into the page: that is what it keeps. */
@@ -143,6 +170,7 @@ export class Draft {
   /** Before the page goes away: nobody waits for the answer. */
   saveAndLeave(): void {
     if (!this.isDirty || this.#isBlocked) return;
+    sessionStorage.setItem(this.#mark, "left");
     void fetch(this.#url, this.#request(this.texts, { keepalive: true })).catch(() => undefined);
   }
 
