@@ -45,7 +45,7 @@ def case_record(user: User, study_id: uuid.UUID) -> CaseRecord | None:
         Study.objects.visible_to(user).filter(patient_id__in=patient), viewer=user, with_limits=True
     )
     rows = list(
-        studies.annotate(
+        studies.annotate(  # type: ignore[misc]  # The checker knows no relation that the query itself defines.
             own_draft=FilteredRelation(
                 "report_drafts", condition=Q(report_drafts__author=user, report_drafts__study=study_id)
             ),

@@ -48,7 +48,7 @@ class StudyListView(ListView):
     def get(self, request: Request) -> Response:
         query = search_words(request)
         found = [self.filter_queryset(studies) for studies in studies_found(user=self.person, query=query)]
-        page = self.paginate_queryset(found)  # type: ignore[arg-type]  # One for each hospital.
+        page = self.paginate_queryset(found)
         response = self.get_paginated_response(self.get_serializer(page, many=True).data)
         search_record(actor=self.person, records="studies", query=query)
         return response
