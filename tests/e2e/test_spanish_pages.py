@@ -30,7 +30,7 @@ ENGLISH = re.compile(
 #: The text that is seen or read aloud, line by line, without what people typed (``bdi``, texts of reports), what is said to be in
 #: English, and what is the same everywhere (keys, codes, the browser's own lists of time zones and languages).
 SAID = """() => {
-    const leave = "[lang=en], bdi, kbd, code, script, style, noscript, .written, .version-text, select[name=time_zone], svg, .model-name";
+    const leave = "[lang=en], bdi, kbd, code, script, style, noscript, svg, .written, select[name=time_zone]";
     const copy = document.querySelector("main").cloneNode(true);
     copy.querySelectorAll(leave).forEach((one) => one.remove());
     const texts = [];

@@ -209,9 +209,7 @@ def test_a_name_in_signs_is_drawn_or_where_the_machine_has_no_font_for_it_spelt_
     study.patient.save()
     said = text_of(doctor, ReviewFactory(study=study))
     spelt = "[U+5C71][U+7530] [U+592A][U+90CE]"
-    assert "Yamada, Tarou 山田 太郎" in said or (
-        f"Yamada, Tarou {spelt}" in said and UNPRINTABLE in said
-    )
+    assert "Yamada, Tarou 山田 太郎" in said or (f"Yamada, Tarou {spelt}" in said and UNPRINTABLE in said)
 
 
 def test_a_sign_that_no_font_has_is_spelt_out_and_never_dropped(doctor, study):
