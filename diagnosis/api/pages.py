@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -33,7 +34,9 @@ class StudyPages(BasePagination):
     ) -> list[Study]:
         ordering = request.query_params.get("ordering") or NEWEST
         if ordering not in ORDERINGS:
-            raise ValidationError({"ordering": f"Choose one of {', '.join(ORDERINGS)}."})
+            raise ValidationError(
+                {"ordering": _("Choose one of %(orders)s.") % {"orders": ", ".join(ORDERINGS)}}
+            )
         self.request = request
         self.page = study_page(
             queryset,
@@ -104,5 +107,5 @@ def _place(request: Request, name: str) -> Place | None:
         return Place.of(text)
     except ValueError:
         raise ValidationError(
-            {name: "This is no place in the list. Follow its “next” and “previous”."}
+            {name: _("This is no place in the list. Follow its “next” and “previous”.")}
         ) from None

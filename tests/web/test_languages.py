@@ -243,7 +243,7 @@ FOR_PROGRAMMERS = {
     "TusHookError",
 }
 #: In calls of these stands what the API's schema says, which is English.
-SCHEMA = {"extend_schema", "OpenApiResponse", "OpenApiParameter"}
+SCHEMA = {"extend_schema", "OpenApiResponse", "OpenApiParameter", "parameter"}
 #: Folders and modules whose words reach programs, the shell or DICOM systems: see ``docs/languages.md``.
 IN_ENGLISH = (
     "management/",
