@@ -74,7 +74,7 @@ def reader(db):
     return user
 
 
-def test_sqlite_reads_each_order_from_an_index_and_sorts_nothing(reader):
+def test_sqlite_reads_each_order_from_an_index_and_sorts_nothing_but_suspicion_within_one_urgency(reader):
     plans = {}
     for name, (sql, parameters) in queries(reader).items():
         with connection.cursor() as cursor:
@@ -82,7 +82,11 @@ def test_sqlite_reads_each_order_from_an_index_and_sorts_nothing(reader):
             plans[name] = " | ".join(str(row[3]) for row in cursor.fetchall())
     for name, (query, _) in PAGES.items():
         assert "SCAN diagnosis_study" not in plans[name], name
-        if not {"opinion", "case"} & set(query):
+        if query.get("sort") == "suspicion":
+            # The index holds the open ones alone, which SQLite cannot tell from values that are bound: it sorts within one
+            # urgency. Only a site that lets the network come first asks for this order, and a large one runs PostgreSQL.
+            assert "TEMP B-TREE FOR RIGHT PART OF ORDER BY" in plans[name], plans[name]
+        elif not {"opinion", "case"} & set(query):
             assert "TEMP B-TREE" not in plans[name], (name, plans[name])
 
 

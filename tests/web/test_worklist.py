@@ -328,6 +328,8 @@ def test_each_view_says_how_many_it_holds_and_all_need_no_count(browser, radiolo
         "Waiting for PCR": "2",
         "AI refused": "0",
         "Disagreement": "0",
+        "PCR discrepancies": "0",
+        "Second reads for me": "0",
         "All": "0",
     }
 
