@@ -55,7 +55,8 @@ def test_the_filters_in_the_schema_are_those_that_are_accepted(schema, api):
         "second_opinion": "unsure",
         "search": "a",
         "ordering": "created_at",
-        "page": 1,
+        "after": "2026-01-01T00:00:00+00:00~00000000-0000-4000-8000-000000000000",
+        "before": "",
         "page_size": 1,
     }
     assert set(query) == names
