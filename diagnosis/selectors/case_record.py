@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 
-from django.db.models import Exists, FilteredRelation, OuterRef, Q
+from django.db.models import Exists, FilteredRelation, OuterRef, Q, Subquery
 
 from diagnosis import policies
 from diagnosis.models import FirstRead, ReportDraft, SecondRead, SecondReadState, Study, User
@@ -40,9 +40,10 @@ def case_record(user: User, study_id: uuid.UUID) -> CaseRecord | None:
     """
     this = Study.objects.filter(pk=OuterRef("pk"))
     taken = SecondRead.objects.filter(holder=user, state=SecondReadState.TAKEN)
+    # One value, looked up first: joined, the planner gave up its order of so many joins and read all studies.
     patient = Study.objects.filter(pk=study_id).values("patient_id")
     studies = studies_with_opinion(
-        Study.objects.visible_to(user).filter(patient_id__in=patient), viewer=user, with_limits=True
+        Study.objects.visible_to(user).filter(patient_id=Subquery(patient[:1])), viewer=user, with_limits=True
     )
     rows = list(
         studies.annotate(  # type: ignore[misc]  # The checker knows no relation that the query itself defines.
