@@ -43,6 +43,8 @@ SAID = """() => {
 #: What the records of these pages say: as it was typed, or kept before there were other languages.
 TYPED = (
     "Reads First",
+    # Attributes bear the names that DICOM gives them.
+    "Patient Identity Removed, De-identification Method y su secuencia de códigos (113100) dicen qué se hizo.",
     "The lungs are clear.",
     "The analysis took too long and was stopped.",
     "This is not a frontal chest X-ray. Send the frontal image of the study.",
