@@ -99,6 +99,9 @@ _EACH_TIME_NEW = (
     re.compile(r'(name="csrfmiddlewaretoken" value=")[^"]*'),
     re.compile(r'("X-CSRFToken": ")[^"]*'),
     re.compile(r'("csrf": ")[^"]*'),
+    # Signed with the second in which the page was opened.
+    re.compile(r'(data-opening=")[^"]*'),
+    re.compile(r"(?m)^(X-Opening: ).*"),
     re.compile(r'(boundary="?)[0-9a-f.=]+'),
     re.compile(r"(--)[0-9a-f]{32,}"),
     # The second of the answer; how long it may be kept is in Cache-Control too, which is compared.
