@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0016_site_language"),
+        ("diagnosis", "0017_site_language"),
     ]
 
     operations = [
