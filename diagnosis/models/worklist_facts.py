@@ -1,9 +1,9 @@
 """What the worklist is narrowed, sorted and searched by, kept true by the database itself.
 
 A study's row repeats the newest PCR result and the name of its patient, the state of its second opinion and how normal that
-holds it to be: only then can an index narrow and sort a million of them. Triggers write these columns in the transaction of the change itself, whoever
-changes: a service, a bulk update, an importer. They are put in place after every ``migrate`` and taken away before it: on SQLite
-a migration that rebuilds a table fails at triggers that name it.
+holds it to be: only then can an index narrow and sort a million of them. Triggers write these columns in the transaction of
+the change itself, whoever changes: a service, a bulk update, an importer. They are put in place after every ``migrate`` and
+taken away before it: on SQLite a migration that rebuilds a table fails at triggers that name it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 SUSPICION_UNKNOWN = 500
-"""``Study.suspicion_rank`` where the network says nothing: neither before what it suspects nor after what it holds to be normal."""
+"""``Study.suspicion_rank`` where the network says nothing: not before what it suspects, not after what it holds normal."""
 
 #: Table that is written → what happens there.
 TRIGGERS = {
