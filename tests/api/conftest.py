@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from django.core.cache import cache
 from django.core.files.storage import default_storage
 from rest_framework.test import APIClient
 
@@ -17,12 +16,6 @@ from tests.factories import (
     StudyFactory,
     SymptomNoteFactory,
 )
-
-
-@pytest.fixture(autouse=True)
-def _uncounted_logins():
-    """Failed logins are counted in the cache, which outlives a test."""
-    cache.clear()
 
 
 @pytest.fixture

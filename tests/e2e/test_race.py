@@ -66,7 +66,8 @@ def test_one_of_two_wins_and_the_other_is_told_and_keeps_what_was_typed(portal, 
         f"Your reading: Normal\nNote: Typed by {loser}."
     )
     # The read contradicts the PCR, so the loser may read second, and the page hides the decision: not what was typed.
-    pages[loser].evaluate("document.body.dispatchEvent(new Event('study-changed'))")
-    expect(pages[loser].locator("#study-live[data-poll]")).to_have_count(0)
+    with pages[loser].expect_response(lambda answer: "/live/" in answer.url):
+        pages[loser].evaluate("document.body.dispatchEvent(new Event('study-changed'))")
+    expect(pages[loser].locator(".htmx-request")).to_have_count(0)
     expect(decision.locator("#kept-note-text")).to_be_visible()
     screenshot(pages[loser], "read-race-loser")

@@ -32,7 +32,7 @@ def test_it_is_stored_or_refused_with_its_reason(receive, stored_files, first):
         receipt = receive(FOLDER / name, name, described=described_as("M-1"))
         if receipt.outcome is FileOutcome.REFUSED:
             assert receipt.code in REFUSALS, (name, receipt.code)
-            assert receipt.reason.endswith("."), name
+            assert str(receipt.reason).endswith("."), name
         else:
             assert receipt.outcome in (FileOutcome.STORED, FileOutcome.DUPLICATE), (name, receipt)
     rows = list(Image.objects.all())

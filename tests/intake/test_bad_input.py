@@ -93,8 +93,8 @@ def is_refused_cleanly(receipt) -> bool:
     return (
         receipt.outcome is FileOutcome.REFUSED
         and receipt.code in REFUSALS
-        and receipt.reason.endswith(".")
-        and receipt.reason.count(". ") >= 1
+        and str(receipt.reason).endswith(".")
+        and str(receipt.reason).count(". ") >= 1
     )
 
 

@@ -16,7 +16,7 @@ from tests.web.pages import html, text
 
 PAGE = "/deidentification/"
 SAID, LIKELY, NOT_SAID = (
-    BURNT_IN_SENTENCES[said] for said in (BurntInText.SAID, BurntInText.LIKELY, BurntInText.NOT_SAID)
+    str(BURNT_IN_SENTENCES[said]) for said in (BurntInText.SAID, BurntInText.LIKELY, BurntInText.NOT_SAID)
 )
 
 
