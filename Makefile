@@ -21,6 +21,9 @@ DEPLOY_CHECK_ENV = CXR_MODE=production ALLOWED_HOSTS=portal.example DATABASE_URL
 	AUDIT_HMAC_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
 	DEIDENTIFICATION_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')
 
+# One more than there are cores: many tests wait for a process that they have started.
+WORKERS = $(shell echo $$(($$($(BIN)/python -c 'import os; print(os.cpu_count())') + 1)))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test e2e notebook lint format lock clean bench-model bench-intake try-corrupt bench-worklist messages
@@ -32,7 +35,7 @@ run: $(RUNTIME) $(BUILT) ## Start the portal with demo patients: PORT=8000, DEMO
 	@exec $(BIN)/python manage.py portal --port $(PORT) $(if $(DEMO),--demo "$(DEMO)")
 
 test: $(DEV_TOOLS) $(BUILT) ## Run the whole suite; REQUIRE_SERVICES=1 makes a missing service a failure
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 e2e: $(DEV_TOOLS) $(BUILT) ## Run only the tests that drive a browser
 	$(BIN)/python -m pytest -m e2e $(ARGS)

@@ -34,7 +34,9 @@ def patient(site):
 @pytest.fixture
 def review(patient, radiologist):
     """COVID-19, signed by the radiologist on day 9."""
-    SymptomNoteFactory(patient=patient, onset_date=timezone.localdate(TAKEN) - dt.timedelta(days=9))
+    SymptomNoteFactory(
+        patient=patient, onset_date=timezone.localdate(TAKEN, patient.site.tzinfo) - dt.timedelta(days=9)
+    )
     study = StudyFactory(patient=patient, status="read", performed_at=TAKEN)
     return ReviewFactory(study=study, reader=radiologist, label="covid19", label_display="COVID-19")
 
