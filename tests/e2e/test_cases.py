@@ -101,17 +101,16 @@ def visit(browser: Browser, live_server, emptied_afterwards) -> Iterator[Callabl
 def study(emptied_afterwards, site, doctor) -> Study:
     """Of a patient who is ill for nine days; the network says COVID-19."""
     now = timezone.now()
+    taken = now - dt.timedelta(hours=5)
     patient = PatientFactory(site=site, mrn="CASE-1", person_name="Ejemplo^Clara")
-    study = StudyFactory(
-        patient=patient, submitted_by=doctor, status="to_read", performed_at=now - dt.timedelta(hours=5)
-    )
+    study = StudyFactory(patient=patient, submitted_by=doctor, status="to_read", performed_at=taken)
     PredictionFactory(image=ImageFactory(study=study), done=True)
     for days, temperature, saturation in ((7, "37.9", 97), (4, "38.8", 94), (1, "39.2", 90)):
         note = SymptomNoteFactory(
             patient=patient,
             text="",
             noted_at=now - dt.timedelta(days=days),
-            onset_date=timezone.localdate(now) - dt.timedelta(days=9),
+            onset_date=timezone.localdate(taken, site.tzinfo) - dt.timedelta(days=9),
             temperature_c=temperature,
             spo2_percent=saturation,
             exposure="contact",
