@@ -13,7 +13,7 @@ os.environ |= {"CXR_MODE": "embedded", "CXR_VAR_DIR": _var_dir}
 (Path(_var_dir) / "static").mkdir()
 
 from cxr_portal.settings import *  # noqa: E402, F403
-from cxr_portal.settings import CELERY, DATABASES, STORAGES  # noqa: E402
+from cxr_portal.settings import CELERY, STORAGES  # noqa: E402
 
 # The default is made to be slow; thousands of logins of made-up people need not be.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -22,11 +22,3 @@ EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # Names with a hash exist only after collectstatic; the tests of the deployment run that.
 STORAGES |= {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
 CELERY |= {"broker_url": "memory://", "broker_transport_options": {}}
-# A file, as in an installation: a database in memory refuses a second thread at once where a real one lets it wait. It need not
-# outlive the power.
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"] |= {
-        "TEST": {"NAME": str(Path(_var_dir) / "test.sqlite3")},
-        "OPTIONS": DATABASES["default"]["OPTIONS"]
-        | {"init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON;"},
-    }
